@@ -1,0 +1,8 @@
+//! Diffusion models, schedulers, sampling, objectives and explanations.
+//!
+//! Everything here computes on [`burn::tensor::Device`]s and runs natively as well as in a browser:
+//! nothing blocks on the device, nothing touches a thread, and files enter as bytes.
+#![recursion_limit = "256"]
+
+pub mod models;
+pub mod schedulers;

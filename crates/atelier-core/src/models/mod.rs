@@ -1,0 +1,1 @@
+//! Model architectures with the configurations and weight names of Hugging Face diffusers and transformers.

@@ -1,0 +1,1 @@
+//! Noise schedulers with the names and numbers of Hugging Face diffusers.
