@@ -1,1 +1,20 @@
 //! Model architectures with the configurations and weight names of Hugging Face diffusers and transformers.
+//!
+//! Module fields are named so that a parameter's path in the module is its name in the safetensors file
+//! (see [`crate::weights`] for the few that differ).
+
+pub mod activation;
+pub mod attention;
+pub mod autoencoder_tiny;
+pub mod clip_text;
+pub mod config;
+pub mod embeddings;
+mod error;
+pub mod resampling;
+pub mod resnet;
+pub mod transformer_2d;
+pub mod unet_2d_blocks;
+pub mod unet_2d_condition;
+
+pub use config::ModelConfig;
+pub use error::{ConfigError, ModelError};

@@ -1,0 +1,267 @@
+//! CLIP's text encoder (`transformers.models.clip.modeling_clip`).
+
+use burn::module::{Initializer, Module};
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::activation::Activation;
+use super::attention::multi_head_attention;
+use super::config::check_divisible;
+use super::{ConfigError, ModelConfig, ModelError};
+
+const CLASS: &str = "CLIPTextModel";
+
+/// The configuration of [`CLIPTextModel`]: the keys of transformers' `config.json`, with its defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CLIPTextConfig {
+    /// Number of tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Channels of the text states.
+    pub hidden_size: usize,
+    /// Channels inside the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Transformer layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads.
+    pub num_attention_heads: usize,
+    /// The longest sequence of tokens.
+    pub max_position_embeddings: usize,
+    /// Activation function of the feed-forward layers.
+    pub hidden_act: Activation,
+    /// Added to the variance in the layer normalisations.
+    pub layer_norm_eps: f64,
+    /// Standard deviation of the embeddings at random initialisation.
+    pub initializer_range: f64,
+    /// Multiplies all standard deviations at random initialisation.
+    pub initializer_factor: f64,
+    /// Keys that have no effect here.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for CLIPTextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+            initializer_range: 0.02,
+            initializer_factor: 1.0,
+            other: Map::new(),
+        }
+    }
+}
+
+impl ModelConfig for CLIPTextConfig {
+    const CLASS: &'static str = CLASS;
+
+    fn identity() -> Map<String, Value> {
+        [("architectures", json!([CLASS])), ("model_type", json!("clip_text_model"))]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into_iter()
+            .collect()
+    }
+}
+
+impl CLIPTextConfig {
+    /// A randomly initialised model (`CLIPPreTrainedModel._init_weights`).
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Config`] for values that contradict each other.
+    pub fn init(&self, device: &Device) -> Result<CLIPTextModel, ModelError> {
+        self.check()?;
+        let embedding = |count| {
+            let initializer = normal(self.initializer_factor * self.initializer_range);
+            EmbeddingConfig::new(count, self.hidden_size).with_initializer(initializer).init(device)
+        };
+        Ok(CLIPTextModel {
+            text_model: CLIPTextTransformer {
+                embeddings: CLIPTextEmbeddings {
+                    token_embedding: embedding(self.vocab_size),
+                    position_embedding: embedding(self.max_position_embeddings),
+                },
+                encoder: CLIPEncoder {
+                    layers: (0..self.num_hidden_layers)
+                        .map(|_| CLIPEncoderLayer::new(self, device))
+                        .collect(),
+                },
+                final_layer_norm: self.layer_norm(device),
+            },
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_divisible(CLASS, "vocab_size", self.vocab_size, 1, "tokens")?;
+        check_divisible(CLASS, "max_position_embeddings", self.max_position_embeddings, 1, "tokens")?;
+        check_divisible(CLASS, "intermediate_size", self.intermediate_size, 1, "channels")?;
+        check_divisible(
+            CLASS,
+            "hidden_size",
+            self.hidden_size,
+            self.num_attention_heads,
+            "`num_attention_heads`",
+        )
+    }
+
+    fn layer_norm(&self, device: &Device) -> LayerNorm {
+        LayerNormConfig::new(self.hidden_size).with_epsilon(self.layer_norm_eps).init(device)
+    }
+
+    /// A linear layer with normally distributed weights and no bias at first; `std` is before
+    /// `initializer_factor`.
+    fn linear(&self, from: usize, to: usize, std: f64, device: &Device) -> Linear {
+        Linear {
+            weight: normal(std * self.initializer_factor).init([from, to], device),
+            bias: Some(Initializer::Zeros.init([to], device)),
+        }
+    }
+}
+
+fn normal(std: f64) -> Initializer {
+    Initializer::Normal { mean: 0.0, std }
+}
+
+/// Token ids to text states (`transformers.CLIPTextModel`).
+#[derive(Module, Debug)]
+pub struct CLIPTextModel {
+    text_model: CLIPTextTransformer,
+}
+
+#[derive(Module, Debug)]
+struct CLIPTextTransformer {
+    embeddings: CLIPTextEmbeddings,
+    encoder: CLIPEncoder,
+    final_layer_norm: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct CLIPTextEmbeddings {
+    token_embedding: Embedding,
+    position_embedding: Embedding,
+}
+
+#[derive(Module, Debug)]
+struct CLIPEncoder {
+    layers: Vec<CLIPEncoderLayer>,
+}
+
+impl CLIPTextModel {
+    /// Token ids `[batch, length]`, below `vocab_size` and at most `max_position_embeddings` of them, to the
+    /// last hidden state `[batch, length, hidden_size]`, after the final layer norm.
+    pub fn forward(&self, input_ids: Tensor<2, Int>) -> Tensor<3> {
+        let CLIPTextTransformer { embeddings, encoder, final_layer_norm } = &self.text_model;
+        let [_, length] = input_ids.dims();
+        let positions = embeddings.position_embedding.weight.val().narrow(0, 0, length).unsqueeze::<3>();
+
+        let mut hidden = embeddings.token_embedding.forward(input_ids) + positions;
+        let mask = causal_mask(length, &hidden.device());
+        for layer in &encoder.layers {
+            hidden = layer.forward(hidden, mask.clone());
+        }
+        final_layer_norm.forward(hidden)
+    }
+}
+
+/// What is added to attention scores so that no token sees a later one: `[1, 1, length, length]`.
+fn causal_mask(length: usize, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> =
+        (0..length * length).map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 }).collect();
+    Tensor::from_data(TensorData::new(values, [1, 1, length, length]), device)
+}
+
+/// One transformer layer (`CLIPEncoderLayer`), with the norms before attention and feed-forward part.
+#[derive(Module, Debug)]
+struct CLIPEncoderLayer {
+    self_attn: CLIPAttention,
+    layer_norm1: LayerNorm,
+    mlp: CLIPMlp,
+    layer_norm2: LayerNorm,
+}
+
+impl CLIPEncoderLayer {
+    fn new(config: &CLIPTextConfig, device: &Device) -> Self {
+        Self {
+            self_attn: CLIPAttention::new(config, device),
+            layer_norm1: config.layer_norm(device),
+            mlp: CLIPMlp::new(config, device),
+            layer_norm2: config.layer_norm(device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, mask: Tensor<4>) -> Tensor<3> {
+        let x = self.self_attn.forward(self.layer_norm1.forward(x.clone()), mask) + x;
+        self.mlp.forward(self.layer_norm2.forward(x.clone())) + x
+    }
+}
+
+/// Self-attention (`CLIPAttention`).
+#[derive(Module, Debug)]
+struct CLIPAttention {
+    k_proj: Linear,
+    v_proj: Linear,
+    q_proj: Linear,
+    out_proj: Linear,
+    heads: usize,
+}
+
+impl CLIPAttention {
+    fn new(config: &CLIPTextConfig, device: &Device) -> Self {
+        let channels = config.hidden_size;
+        let out_std = (channels as f64).powf(-0.5);
+        let in_std = out_std * depth_factor(config);
+        let linear = |std| config.linear(channels, channels, std, device);
+        Self {
+            k_proj: linear(in_std),
+            v_proj: linear(in_std),
+            q_proj: linear(in_std),
+            out_proj: linear(out_std),
+            heads: config.num_attention_heads,
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, mask: Tensor<4>) -> Tensor<3> {
+        let query = self.q_proj.forward(x.clone());
+        let key = self.k_proj.forward(x.clone());
+        let value = self.v_proj.forward(x);
+        self.out_proj.forward(multi_head_attention(query, key, value, self.heads, Some(mask)))
+    }
+}
+
+/// The feed-forward part (`CLIPMLP`).
+#[derive(Module, Debug)]
+struct CLIPMlp {
+    activation_fn: Activation,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl CLIPMlp {
+    fn new(config: &CLIPTextConfig, device: &Device) -> Self {
+        let (channels, inner) = (config.hidden_size, config.intermediate_size);
+        let fc1_std = (2.0 * channels as f64).powf(-0.5);
+        let fc2_std = (channels as f64).powf(-0.5) * depth_factor(config);
+        Self {
+            activation_fn: config.hidden_act,
+            fc1: config.linear(channels, inner, fc1_std, device),
+            fc2: config.linear(inner, channels, fc2_std, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.fc2.forward(self.activation_fn.forward(self.fc1.forward(x)))
+    }
+}
+
+/// Keeps the variance of the sum of all layers' outputs independent of their number.
+fn depth_factor(config: &CLIPTextConfig) -> f64 {
+    (2.0 * config.num_hidden_layers as f64).powf(-0.5)
+}

@@ -1,0 +1,71 @@
+//! Embeddings of diffusion timesteps (`diffusers.models.embeddings`).
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::activation::Activation;
+
+/// Sinusoidal features of timesteps (`diffusers.models.embeddings.Timesteps`), after "Attention Is All You
+/// Need", section 3.5.
+#[derive(Module, Debug)]
+pub struct Timesteps {
+    /// Number of features, even.
+    num_channels: usize,
+    /// Whether the cosines come first.
+    flip_sin_to_cos: bool,
+    /// `freq_shift` in configurations: subtracted from the number of frequencies.
+    downscale_freq_shift: f64,
+}
+
+impl Timesteps {
+    /// Features of `num_channels` (even) channels.
+    pub fn new(num_channels: usize, flip_sin_to_cos: bool, downscale_freq_shift: f64) -> Self {
+        Self { num_channels, flip_sin_to_cos, downscale_freq_shift }
+    }
+
+    /// Timesteps `[batch]` to features `[batch, num_channels]`.
+    pub fn forward(&self, timesteps: Tensor<1>) -> Tensor<2> {
+        let half = self.num_channels / 2;
+        let step = -libm::logf(10_000.0) / (half as f64 - self.downscale_freq_shift) as f32;
+        let frequencies: Vec<f32> = (0..half).map(|i| libm::expf(i as f32 * step)).collect();
+        let frequencies =
+            Tensor::<2>::from_data(TensorData::new(frequencies, [1, half]), &timesteps.device());
+        let angles = reduce_angle(timesteps.unsqueeze_dim::<2>(1) * frequencies);
+        let (sin, cos) = (angles.clone().sin(), angles.cos());
+        Tensor::cat(if self.flip_sin_to_cos { vec![cos, sin] } else { vec![sin, cos] }, 1)
+    }
+}
+
+/// The same angles in [-π, π]: the only range in which WGSL bounds the error of its `sin` and `cos`.
+///
+/// 2π is taken in two parts (Cody and Waite): products with the first, which has eight bits, are exact.
+fn reduce_angle(angles: Tensor<2>) -> Tensor<2> {
+    const TWO_PI_HIGH: f64 = 6.28125;
+    let turns = (angles.clone() / core::f64::consts::TAU).round();
+    angles - turns.clone() * TWO_PI_HIGH - turns * (core::f64::consts::TAU - TWO_PI_HIGH)
+}
+
+/// Two linear layers on the timestep features (`diffusers.models.embeddings.TimestepEmbedding`).
+#[derive(Module, Debug)]
+pub struct TimestepEmbedding {
+    linear_1: Linear,
+    act: Activation,
+    linear_2: Linear,
+}
+
+impl TimestepEmbedding {
+    /// From `in_channels` features to `time_embed_dim` channels.
+    pub fn new(in_channels: usize, time_embed_dim: usize, act: Activation, device: &Device) -> Self {
+        Self {
+            linear_1: LinearConfig::new(in_channels, time_embed_dim).init(device),
+            act,
+            linear_2: LinearConfig::new(time_embed_dim, time_embed_dim).init(device),
+        }
+    }
+
+    /// Features `[batch, in_channels]` to embeddings `[batch, time_embed_dim]`.
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.linear_2.forward(self.act.forward(self.linear_1.forward(features)))
+    }
+}

@@ -1,0 +1,97 @@
+//! Transformer blocks on the pixels of a feature map (`diffusers.models.transformers.transformer_2d`).
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+
+use super::attention::BasicTransformerBlock;
+
+/// The shape of a [`Transformer2DModel`].
+#[derive(Clone, Copy, Debug)]
+pub struct Transformer2DOptions {
+    /// Channels of the feature map, divisible by `heads` and by `groups`.
+    pub channels: usize,
+    /// Channels of the text states.
+    pub cross_attention_dim: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Transformer blocks.
+    pub layers: usize,
+    /// Groups of the normalisation.
+    pub groups: usize,
+    /// Whether the projections in and out are linear layers (Stable Diffusion 2 and later) or 1x1
+    /// convolutions.
+    pub use_linear_projection: bool,
+}
+
+/// A projection of every pixel; which kind decides the shape of the weights in the file.
+#[derive(Module, Debug)]
+enum Projection {
+    Linear(Linear),
+    Conv(Conv2d),
+}
+
+impl Projection {
+    fn new(channels: usize, linear: bool, device: &Device) -> Self {
+        if linear {
+            Self::Linear(LinearConfig::new(channels, channels).init(device))
+        } else {
+            Self::Conv(Conv2dConfig::new([channels, channels], [1, 1]).init(device))
+        }
+    }
+}
+
+/// Group norm, projection, transformer blocks, projection, and a shortcut around all
+/// (`diffusers.models.transformers.transformer_2d.Transformer2DModel`, continuous input).
+#[derive(Module, Debug)]
+pub struct Transformer2DModel {
+    norm: GroupNorm,
+    proj_in: Projection,
+    transformer_blocks: Vec<BasicTransformerBlock>,
+    proj_out: Projection,
+}
+
+impl Transformer2DModel {
+    /// Randomly initialised.
+    pub fn new(options: &Transformer2DOptions, device: &Device) -> Self {
+        let Transformer2DOptions {
+            channels,
+            cross_attention_dim,
+            heads,
+            layers,
+            groups,
+            use_linear_projection,
+        } = *options;
+        Self {
+            norm: GroupNormConfig::new(groups, channels).with_epsilon(1e-6).init(device),
+            proj_in: Projection::new(channels, use_linear_projection, device),
+            transformer_blocks: (0..layers)
+                .map(|_| BasicTransformerBlock::new(channels, cross_attention_dim, heads, device))
+                .collect(),
+            proj_out: Projection::new(channels, use_linear_projection, device),
+        }
+    }
+
+    /// `x`: `[batch, channels, height, width]`; `context`: text states `[batch, length,
+    /// cross_attention_dim]`. Returns the shape of `x`.
+    pub fn forward(&self, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
+        let [batch, channels, height, width] = x.dims();
+        let to_sequence = |x: Tensor<4>| x.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let to_map = |x: Tensor<3>| x.swap_dims(1, 2).reshape([batch, channels, height, width]);
+
+        let normed = self.norm.forward(x.clone());
+        let mut hidden = match &self.proj_in {
+            Projection::Linear(linear) => linear.forward(to_sequence(normed)),
+            Projection::Conv(conv) => to_sequence(conv.forward(normed)),
+        };
+        for block in &self.transformer_blocks {
+            hidden = block.forward(hidden, context.clone());
+        }
+        let hidden = match &self.proj_out {
+            Projection::Linear(linear) => to_map(linear.forward(hidden)),
+            Projection::Conv(conv) => conv.forward(to_map(hidden)),
+        };
+        hidden + x
+    }
+}

@@ -1,0 +1,360 @@
+//! The denoiser of Stable Diffusion (`diffusers.models.unets.unet_2d_condition`).
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, GroupNormConfig};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::activation::Activation;
+use super::config::{OneOrMany, check_divisible, diffusers_identity, refuse_unless_neutral};
+use super::embeddings::{TimestepEmbedding, Timesteps};
+use super::resampling::conv_3x3;
+use super::resnet::ResnetOptions;
+use super::transformer_2d::Transformer2DOptions;
+use super::unet_2d_blocks::{
+    DownBlock2D, DownBlock2DOptions, UNetMidBlock2DCrossAttn, UpBlock2D, UpBlock2DOptions,
+};
+use super::{ConfigError, ModelConfig, ModelError};
+
+const CLASS: &str = "UNet2DConditionModel";
+
+/// A stage on the way down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DownBlockType {
+    /// Residual blocks and transformers.
+    CrossAttnDownBlock2D,
+    /// Residual blocks.
+    DownBlock2D,
+}
+
+/// The stage at the lowest resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MidBlockType {
+    /// A transformer between two residual blocks.
+    UNetMidBlock2DCrossAttn,
+}
+
+/// A stage on the way up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpBlockType {
+    /// Residual blocks.
+    UpBlock2D,
+    /// Residual blocks and transformers.
+    CrossAttnUpBlock2D,
+}
+
+/// The configuration of [`UNet2DConditionModel`]: the keys of diffusers' `config.json`, with its defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UNet2DConditionModelConfig {
+    /// Height and width of the latents that the model was made for; any other size works too.
+    pub sample_size: Option<OneOrMany<usize>>,
+    /// Channels of the noisy latents.
+    pub in_channels: usize,
+    /// Channels of the prediction.
+    pub out_channels: usize,
+    /// Whether latents in [0, 1] are to be moved to [-1, 1] first.
+    pub center_input_sample: bool,
+    /// Whether the cosines of the timestep features come first.
+    pub flip_sin_to_cos: bool,
+    /// Subtracted from the number of frequencies of the timestep features.
+    pub freq_shift: f64,
+    /// Stages on the way down, highest resolution first.
+    pub down_block_types: Vec<DownBlockType>,
+    /// The stage between.
+    pub mid_block_type: MidBlockType,
+    /// Stages on the way up, lowest resolution first.
+    pub up_block_types: Vec<UpBlockType>,
+    /// Channels of each stage, highest resolution first.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks of each stage on the way down; one more on the way up.
+    pub layers_per_block: OneOrMany<usize>,
+    /// Padding of the downsampling convolutions: 0 or 1.
+    pub downsample_padding: usize,
+    /// Divides the outputs of the middle stage's residual blocks.
+    pub mid_block_scale_factor: f64,
+    /// Activation function.
+    pub act_fn: Activation,
+    /// Groups of the group normalisations.
+    pub norm_num_groups: usize,
+    /// Added to the variance in the group normalisations.
+    pub norm_eps: f64,
+    /// Channels of the text states.
+    pub cross_attention_dim: OneOrMany<usize>,
+    /// Transformer blocks per transformer.
+    pub transformer_layers_per_block: OneOrMany<usize>,
+    /// The NUMBER of attention heads of each stage: diffusers keeps the misnomer for the sake of old files.
+    pub attention_head_dim: OneOrMany<usize>,
+    /// Whether the transformers' projections are linear layers or 1x1 convolutions.
+    pub use_linear_projection: bool,
+    /// Keys that have no effect here; those that would have one are refused by [`Self::init`].
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for UNet2DConditionModelConfig {
+    fn default() -> Self {
+        use DownBlockType::{CrossAttnDownBlock2D, DownBlock2D};
+        use UpBlockType::{CrossAttnUpBlock2D, UpBlock2D};
+        Self {
+            sample_size: None,
+            in_channels: 4,
+            out_channels: 4,
+            center_input_sample: false,
+            flip_sin_to_cos: true,
+            freq_shift: 0.0,
+            down_block_types: vec![
+                CrossAttnDownBlock2D,
+                CrossAttnDownBlock2D,
+                CrossAttnDownBlock2D,
+                DownBlock2D,
+            ],
+            mid_block_type: MidBlockType::UNetMidBlock2DCrossAttn,
+            up_block_types: vec![UpBlock2D, CrossAttnUpBlock2D, CrossAttnUpBlock2D, CrossAttnUpBlock2D],
+            block_out_channels: vec![320, 640, 1280, 1280],
+            layers_per_block: OneOrMany::One(2),
+            downsample_padding: 1,
+            mid_block_scale_factor: 1.0,
+            act_fn: Activation::Silu,
+            norm_num_groups: 32,
+            norm_eps: 1e-5,
+            cross_attention_dim: OneOrMany::One(1280),
+            transformer_layers_per_block: OneOrMany::One(1),
+            attention_head_dim: OneOrMany::One(8),
+            use_linear_projection: false,
+            other: Map::new(),
+        }
+    }
+}
+
+impl ModelConfig for UNet2DConditionModelConfig {
+    const CLASS: &'static str = CLASS;
+
+    fn identity() -> Map<String, Value> {
+        diffusers_identity(CLASS)
+    }
+}
+
+/// Keys of diffusers that would change the model, with the values under which they do not.
+const NEUTRAL: &[(&str, &[&str])] = &[
+    ("addition_embed_type", &["null"]),
+    ("attention_type", &["\"default\""]),
+    ("class_embed_type", &["null"]),
+    ("class_embeddings_concat", &["false"]),
+    ("conv_in_kernel", &["3"]),
+    ("conv_out_kernel", &["3"]),
+    ("cross_attention_norm", &["null"]),
+    ("dropout", &["0.0", "0"]),
+    ("dual_cross_attention", &["false"]),
+    ("encoder_hid_dim", &["null"]),
+    ("encoder_hid_dim_type", &["null"]),
+    ("mid_block_only_cross_attention", &["null", "false"]),
+    ("num_attention_heads", &["null"]),
+    ("num_class_embeds", &["null"]),
+    ("only_cross_attention", &["false"]),
+    ("resnet_out_scale_factor", &["1.0", "1"]),
+    ("resnet_skip_time_act", &["false"]),
+    ("resnet_time_scale_shift", &["\"default\""]),
+    ("reverse_transformer_layers_per_block", &["null"]),
+    ("time_cond_proj_dim", &["null"]),
+    ("time_embedding_act_fn", &["null"]),
+    ("time_embedding_dim", &["null"]),
+    ("time_embedding_type", &["\"positional\""]),
+    ("timestep_post_act", &["null"]),
+];
+
+/// One stage, all lists resolved.
+struct Stage {
+    channels: usize,
+    layers: usize,
+    attention: Transformer2DOptions,
+}
+
+impl UNet2DConditionModelConfig {
+    /// A randomly initialised model (PyTorch's default initialisation).
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Config`] for keys that are not supported and for values that contradict each other.
+    pub fn init(&self, device: &Device) -> Result<UNet2DConditionModel, ModelError> {
+        let stages = self.stages()?;
+        let first = self.block_out_channels[0];
+        let temb_channels = 4 * first;
+        let resnet = ResnetOptions {
+            temb_channels,
+            groups: self.norm_num_groups,
+            eps: self.norm_eps,
+            act: self.act_fn,
+            output_scale_factor: 1.0,
+        };
+        let last = stages.len() - 1;
+
+        // The channels of every skip connection, in the order in which the way down makes them.
+        let mut skips = vec![first];
+        let mut channels = first;
+        let mut down_blocks = Vec::new();
+        for (i, (stage, kind)) in stages.iter().zip(&self.down_block_types).enumerate() {
+            let options = DownBlock2DOptions {
+                in_channels: channels,
+                out_channels: stage.channels,
+                layers: stage.layers,
+                resnet,
+                attention: (*kind == DownBlockType::CrossAttnDownBlock2D).then_some(stage.attention),
+                downsample_padding: (i < last).then_some(self.downsample_padding),
+            };
+            down_blocks.push(DownBlock2D::new(&options, device));
+            channels = stage.channels;
+            skips.extend(vec![channels; stage.layers + usize::from(i < last)]);
+        }
+
+        let mid_resnet = ResnetOptions { output_scale_factor: self.mid_block_scale_factor, ..resnet };
+        let mid_block = UNetMidBlock2DCrossAttn::new(&mid_resnet, &stages[last].attention, device);
+
+        let mut up_blocks = Vec::new();
+        for (i, (stage, kind)) in stages.iter().rev().zip(&self.up_block_types).enumerate() {
+            let skip_channels = skips.split_off(skips.len() - (stage.layers + 1)).into_iter().rev().collect();
+            let options = UpBlock2DOptions {
+                in_channels: channels,
+                skip_channels,
+                out_channels: stage.channels,
+                resnet,
+                attention: (*kind == UpBlockType::CrossAttnUpBlock2D).then_some(stage.attention),
+                upsample: i < last,
+            };
+            up_blocks.push(UpBlock2D::new(&options, device));
+            channels = stage.channels;
+        }
+
+        Ok(UNet2DConditionModel {
+            conv_in: conv_3x3(self.in_channels, first).init(device),
+            time_proj: Timesteps::new(first, self.flip_sin_to_cos, self.freq_shift),
+            time_embedding: TimestepEmbedding::new(first, temb_channels, self.act_fn, device),
+            down_blocks,
+            mid_block,
+            up_blocks,
+            conv_norm_out: GroupNormConfig::new(self.norm_num_groups, first)
+                .with_epsilon(self.norm_eps)
+                .init(device),
+            act: self.act_fn,
+            conv_out: conv_3x3(first, self.out_channels).init(device),
+            center_input_sample: self.center_input_sample,
+        })
+    }
+
+    /// Checks the configuration and resolves its lists.
+    fn stages(&self) -> Result<Vec<Stage>, ConfigError> {
+        refuse_unless_neutral(CLASS, &self.other, NEUTRAL)?;
+        let count = self.block_out_channels.len();
+        for (key, found) in [
+            ("block_out_channels", count),
+            ("down_block_types", self.down_block_types.len()),
+            ("up_block_types", self.up_block_types.len()),
+        ] {
+            if found != count || count == 0 {
+                let problem = format!(
+                    "has {found} values, but `block_out_channels` has {count} (at least 1 is needed)"
+                );
+                return Err(ConfigError::Inconsistent { class: CLASS, key, problem });
+            }
+        }
+        if self.downsample_padding > 1 {
+            return Err(ConfigError::Unsupported {
+                class: CLASS,
+                key: "downsample_padding".to_owned(),
+                value: self.downsample_padding.to_string(),
+                supported: "0, 1".to_owned(),
+            });
+        }
+        check_divisible(CLASS, "block_out_channels", self.block_out_channels[0], 2, "sines and cosines")?;
+        check_divisible(CLASS, "in_channels", self.in_channels, 1, "channels of the latents")?;
+        check_divisible(CLASS, "out_channels", self.out_channels, 1, "channels of the prediction")?;
+
+        let layers = self.layers_per_block.expand(count, CLASS, "layers_per_block")?;
+        let heads = self.attention_head_dim.expand(count, CLASS, "attention_head_dim")?;
+        let cross_attention_dim = self.cross_attention_dim.expand(count, CLASS, "cross_attention_dim")?;
+        let transformer_layers =
+            self.transformer_layers_per_block.expand(count, CLASS, "transformer_layers_per_block")?;
+        (0..count)
+            .map(|i| {
+                let channels = self.block_out_channels[i];
+                check_divisible(
+                    CLASS,
+                    "block_out_channels",
+                    channels,
+                    self.norm_num_groups,
+                    "`norm_num_groups`",
+                )?;
+                check_divisible(
+                    CLASS,
+                    "block_out_channels",
+                    channels,
+                    heads[i],
+                    "heads, `attention_head_dim`",
+                )?;
+                check_divisible(CLASS, "layers_per_block", layers[i], 1, "residual blocks")?;
+                check_divisible(
+                    CLASS,
+                    "cross_attention_dim",
+                    cross_attention_dim[i],
+                    1,
+                    "channels of the text",
+                )?;
+                let attention = Transformer2DOptions {
+                    channels,
+                    cross_attention_dim: cross_attention_dim[i],
+                    heads: heads[i],
+                    layers: transformer_layers[i],
+                    groups: self.norm_num_groups,
+                    use_linear_projection: self.use_linear_projection,
+                };
+                Ok(Stage { channels, layers: layers[i], attention })
+            })
+            .collect()
+    }
+}
+
+/// Predicts the noise (or the velocity) in noisy latents, given a timestep and text states
+/// (`diffusers.models.unets.unet_2d_condition.UNet2DConditionModel`).
+#[derive(Module, Debug)]
+pub struct UNet2DConditionModel {
+    conv_in: Conv2d,
+    time_proj: Timesteps,
+    time_embedding: TimestepEmbedding,
+    down_blocks: Vec<DownBlock2D>,
+    mid_block: UNetMidBlock2DCrossAttn,
+    up_blocks: Vec<UpBlock2D>,
+    conv_norm_out: GroupNorm,
+    act: Activation,
+    conv_out: Conv2d,
+    center_input_sample: bool,
+}
+
+impl UNet2DConditionModel {
+    /// `sample`: noisy latents `[batch, in_channels, height, width]` of any size; `timesteps`: `[batch]`, as
+    /// floats; `encoder_hidden_states`: text states `[batch, length, cross_attention_dim]`.
+    ///
+    /// Returns `[batch, out_channels, height, width]`.
+    pub fn forward(
+        &self,
+        sample: Tensor<4>,
+        timesteps: Tensor<1>,
+        encoder_hidden_states: Tensor<3>,
+    ) -> Tensor<4> {
+        let sample = if self.center_input_sample { sample * 2.0 - 1.0 } else { sample };
+        let temb = self.act.forward(self.time_embedding.forward(self.time_proj.forward(timesteps)));
+        let context = encoder_hidden_states;
+
+        let mut x = self.conv_in.forward(sample);
+        let mut skips = vec![x.clone()];
+        for block in &self.down_blocks {
+            x = block.forward(x, &temb, &context, &mut skips);
+        }
+        x = self.mid_block.forward(x, &temb, &context);
+        for block in &self.up_blocks {
+            x = block.forward(x, &temb, &context, &mut skips);
+        }
+        self.conv_out.forward(self.act.forward(self.conv_norm_out.forward(x)))
+    }
+}

@@ -1,0 +1,81 @@
+use thiserror::Error;
+
+/// Weights that could not be read or written.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// Not a safetensors file, or only a part of one.
+    #[error("not a complete safetensors file (truncated or corrupt; fetch it again): {0}")]
+    Corrupt(#[from] safetensors::SafeTensorError),
+    /// The names do not fit the model: other tensors are wanted than those in the file.
+    #[error("the file is not for this model: {}", list_names(missing, unexpected))]
+    Names {
+        /// Tensors that the model needs and the file lacks, sorted.
+        missing: Vec<String>,
+        /// Tensors that the model does not know, sorted.
+        unexpected: Vec<String>,
+    },
+    /// A tensor that has another shape than the model's parameter.
+    #[error(
+        "tensor `{name}` has shape {found:?}, but the model needs {expected:?} (does the configuration fit?)"
+    )]
+    Shape {
+        /// Name of the tensor.
+        name: String,
+        /// The shape that the model needs, in PyTorch's layout.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor of a type other than f32, f16 and bf16.
+    #[error("tensor `{name}` has the type {dtype}; only F32, F16 and BF16 can be read")]
+    Dtype {
+        /// Name of the tensor.
+        name: String,
+        /// The type in the file.
+        dtype: safetensors::Dtype,
+    },
+    /// A NaN or an infinity: the training diverged, or a value does not fit the file's precision.
+    #[error("tensor `{name}` holds the value {value}, which is not finite")]
+    NotFinite {
+        /// Name of the tensor.
+        name: String,
+        /// The first such value, as it is or would be in the file.
+        value: f32,
+    },
+    /// A tensor that could not be read back from the device.
+    #[error("tensor `{name}` cannot be read from the device: {reason}")]
+    Device {
+        /// Name of the tensor.
+        name: String,
+        /// What the device said.
+        reason: String,
+    },
+    /// A file that could not be opened, read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file whose contents cannot be used.
+    #[error("{path}: {source}")]
+    InFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: Box<WeightsError>,
+    },
+}
+
+fn list_names(missing: &[String], unexpected: &[String]) -> String {
+    let list = |what: &str, names: &[String]| match names {
+        [] => None,
+        names => Some(format!("{} {what}: {}", names.len(), names.join(", "))),
+    };
+    [list("missing", missing), list("unexpected", unexpected)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
+}
