@@ -116,3 +116,66 @@ pub(super) fn check_divisible(
     let problem = format!("has {value}, which is not a positive multiple of {divisor} ({what})");
     Err(ConfigError::Inconsistent { class, key, problem })
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::super::autoencoder_tiny::AutoencoderTinyConfig;
+    use super::super::clip_text::CLIPTextConfig;
+    use super::super::unet_2d_condition::UNet2DConditionModelConfig;
+    use super::*;
+
+    #[test]
+    fn an_empty_configuration_is_the_default() {
+        assert_eq!(UNet2DConditionModelConfig::from_json(b"{}").unwrap(), Default::default());
+        assert_eq!(AutoencoderTinyConfig::from_json(b"{}").unwrap(), Default::default());
+        assert_eq!(CLIPTextConfig::from_json(b"{}").unwrap(), Default::default());
+    }
+
+    #[test]
+    fn unknown_keys_are_written_back() {
+        let config = CLIPTextConfig::from_json(br#"{"hidden_size": 64, "bos_token_id": 7}"#).unwrap();
+        let written: Value = serde_json::from_str(&config.to_json().unwrap()).unwrap();
+        assert_eq!((&written["hidden_size"], &written["bos_token_id"]), (&64.into(), &7.into()));
+        assert_eq!(written["architectures"][0], "CLIPTextModel");
+    }
+
+    fn unet_error(json: &str) -> String {
+        let config = UNet2DConditionModelConfig::from_json(json.as_bytes()).unwrap();
+        config.init(&Device::flex()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_supported_is_named() {
+        let error = unet_error(r#"{"addition_embed_type": "text_time"}"#);
+        assert_eq!(
+            error,
+            "UNet2DConditionModel does not support `addition_embed_type` = \"text_time\"; supported: null"
+        );
+        assert!(unet_error(r#"{"downsample_padding": 2}"#).contains("`downsample_padding` = 2"));
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        assert!(unet_error(r#"{"block_out_channels": [32]}"#).contains("`down_block_types` has 4 values"));
+        assert!(unet_error(r#"{"attention_head_dim": [8, 8]}"#).contains("`attention_head_dim` has 2 values"));
+        assert!(unet_error(r#"{"norm_num_groups": 0}"#).contains("`norm_num_groups`"));
+        assert!(unet_error(r#"{"attention_head_dim": 7}"#).contains("multiple of 7"));
+    }
+
+    #[test]
+    fn unknown_block_types_are_named() {
+        let json = br#"{"down_block_types": ["AttnDownBlock2D"]}"#;
+        let error = UNet2DConditionModelConfig::from_json(json).unwrap_err().to_string();
+        assert!(error.contains("`AttnDownBlock2D`") && error.contains("`CrossAttnDownBlock2D`"), "{error}");
+    }
+
+    #[test]
+    fn levels_of_an_autoencoder_share_their_channels() {
+        let json = br#"{"encoder_block_out_channels": [32, 64], "num_encoder_blocks": [1, 1]}"#;
+        let config = AutoencoderTinyConfig::from_json(json).unwrap();
+        let error = config.init(&Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("`encoder_block_out_channels` must hold one positive number"), "{error}");
+    }
+}

@@ -69,3 +69,29 @@ impl TimestepEmbedding {
         self.linear_2.forward(self.act.forward(self.linear_1.forward(features)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The tolerance is that of an f32 angle of up to 1000 radians times a frequency that is itself
+        /// rounded.
+        #[test]
+        fn features_are_sines_and_cosines(timestep in 0.0_f32..1000.0, flip in any::<bool>(), shift in 0_u8..2) {
+            let (channels, half) = (8, 4);
+            let timesteps = Timesteps::new(channels, flip, f64::from(shift));
+            let input = Tensor::<1>::from_floats([timestep], &Device::flex());
+            let found = timesteps.forward(input).try_into_vec_as::<f32>().unwrap();
+            for i in 0..half {
+                let frequency = 10_000_f64.powf(-(i as f64) / (half as f64 - f64::from(shift)));
+                let angle = f64::from(timestep) * frequency;
+                let (sin, cos) = if flip { (half + i, i) } else { (i, half + i) };
+                prop_assert!((f64::from(found[sin]) - angle.sin()).abs() < 2e-4);
+                prop_assert!((f64::from(found[cos]) - angle.cos()).abs() < 2e-4);
+            }
+        }
+    }
+}

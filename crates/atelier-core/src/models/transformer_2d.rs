@@ -6,6 +6,7 @@ use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::attention::BasicTransformerBlock;
+use super::resnet::pointwise;
 
 /// The shape of a [`Transformer2DModel`].
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +84,14 @@ impl Transformer2DModel {
         let normed = self.norm.forward(x.clone());
         let mut hidden = match &self.proj_in {
             Projection::Linear(linear) => linear.forward(to_sequence(normed)),
-            Projection::Conv(conv) => to_sequence(conv.forward(normed)),
+            Projection::Conv(conv) => to_sequence(pointwise(conv, normed)),
         };
         for block in &self.transformer_blocks {
             hidden = block.forward(hidden, context.clone());
         }
         let hidden = match &self.proj_out {
             Projection::Linear(linear) => to_map(linear.forward(hidden)),
-            Projection::Conv(conv) => conv.forward(to_map(hidden)),
+            Projection::Conv(conv) => pointwise(conv, to_map(hidden)),
         };
         hidden + x
     }

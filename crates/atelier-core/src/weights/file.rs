@@ -60,3 +60,33 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&partial);
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::LinearConfig;
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_save_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let mut linear = LinearConfig::new(2, 2).init(&Device::flex());
+        save(&linear, &path, Precision::F16, &BTreeMap::new()).unwrap();
+        let before = fs::read(&path).unwrap();
+
+        linear.weight = linear.weight.map(|weight| weight * f32::INFINITY);
+        let error = save(&linear, &path, Precision::F16, &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("model.safetensors") && error.contains("`weight`"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let linear = LinearConfig::new(2, 2).init(&Device::flex());
+        let error = load(linear, Path::new("nowhere/model.safetensors")).unwrap_err().to_string();
+        assert!(error.starts_with("nowhere/model.safetensors: "), "{error}");
+    }
+}

@@ -119,3 +119,141 @@ impl ModuleMapper for Loader {
 fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+    use burn::tensor::Device;
+    use futures_lite::future::block_on;
+    use safetensors::tensor::serialize;
+
+    use super::super::{Precision, to_bytes};
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Model {
+        linear: Linear,
+        norm: LayerNorm,
+    }
+
+    fn model() -> Model {
+        let device = Device::flex();
+        Model { linear: LinearConfig::new(3, 2).init(&device), norm: LayerNormConfig::new(2).init(&device) }
+    }
+
+    /// A file with these tensors, which fits [`Model`] unless `change` spoils it.
+    fn file(change: impl FnOnce(&mut BTreeMap<&str, (Dtype, Vec<usize>, Vec<u8>)>)) -> Vec<u8> {
+        let f32s = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let mut tensors = BTreeMap::from([
+            ("linear.weight", (Dtype::F32, vec![2, 3], f32s(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))),
+            ("linear.bias", (Dtype::F32, vec![2], f32s(&[0.5, -0.5]))),
+            ("norm.weight", (Dtype::F32, vec![2], f32s(&[2.0, 3.0]))),
+            ("norm.bias", (Dtype::F32, vec![2], f32s(&[0.0, 1.0]))),
+        ]);
+        change(&mut tensors);
+        let views = tensors
+            .iter()
+            .map(|(name, (dtype, shape, data))| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+        serialize(views, None).unwrap()
+    }
+
+    #[test]
+    fn linear_weights_change_their_layout() {
+        let model = load_into(model(), &file(|_| {})).unwrap();
+        assert_eq!(
+            model.linear.weight.val().to_data(),
+            TensorData::from([[1.0_f32, 4.0], [2.0, 5.0], [3.0, 6.0]])
+        );
+        assert_eq!(model.norm.gamma.val().to_data(), TensorData::from([2.0_f32, 3.0]));
+    }
+
+    #[test]
+    fn loading_keeps_identities_and_gradients() {
+        let before = model().train();
+        let id = before.linear.weight.id;
+        let after = load_into(before, &file(|_| {})).unwrap();
+        assert_eq!(after.linear.weight.id, id);
+        assert!(after.linear.weight.is_require_grad());
+    }
+
+    #[test]
+    fn half_precision_is_widened() {
+        let halves = |to_bytes: fn(f32) -> [u8; 2]| [1.5, -0.25].into_iter().flat_map(to_bytes).collect();
+        let loaded = load_into(
+            model(),
+            &file(|tensors| {
+                let f16s = halves(|value| f16::from_f32(value).to_le_bytes());
+                let bf16s = halves(|value| bf16::from_f32(value).to_le_bytes());
+                tensors.insert("linear.bias", (Dtype::F16, vec![2], f16s));
+                tensors.insert("norm.bias", (Dtype::BF16, vec![2], bf16s));
+            }),
+        )
+        .unwrap();
+        let expected = TensorData::from([1.5_f32, -0.25]);
+        assert_eq!(loaded.linear.bias.unwrap().val().to_data(), expected);
+        assert_eq!(loaded.norm.beta.unwrap().val().to_data(), expected);
+    }
+
+    #[test]
+    fn other_names_are_listed() {
+        let spoilt = file(|tensors| {
+            let bias = tensors.remove("norm.bias").unwrap();
+            tensors.insert("norm.offset", bias);
+        });
+        let error = load_into(model(), &spoilt).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the file is not for this model: 1 missing: norm.bias; 1 unexpected: norm.offset"
+        );
+    }
+
+    #[test]
+    fn another_shape_is_named_in_the_layout_of_the_file() {
+        let spoilt = file(|tensors| tensors.get_mut("linear.weight").unwrap().1 = vec![3, 2]);
+        let error = load_into(model(), &spoilt).unwrap_err().to_string();
+        assert!(error.contains("`linear.weight` has shape [3, 2], but the model needs [2, 3]"), "{error}");
+    }
+
+    #[test]
+    fn nan_is_named() {
+        let spoilt = file(|tensors| {
+            tensors.get_mut("norm.bias").unwrap().2[4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        });
+        let error = load_into(model(), &spoilt).unwrap_err();
+        assert!(matches!(error, WeightsError::NotFinite { ref name, .. } if name == "norm.bias"), "{error}");
+    }
+
+    #[test]
+    fn integers_are_refused() {
+        let spoilt = file(|tensors| tensors.get_mut("norm.bias").unwrap().0 = Dtype::I32);
+        let error = load_into(model(), &spoilt).unwrap_err().to_string();
+        assert!(error.contains("`norm.bias` has the type I32"), "{error}");
+    }
+
+    #[test]
+    fn every_truncation_is_noticed() {
+        let bytes = file(|_| {});
+        for length in 0..bytes.len() {
+            let error = load_into(model(), &bytes[..length]).unwrap_err();
+            assert!(matches!(error, WeightsError::Corrupt(_)), "{length} bytes: {error}");
+        }
+    }
+
+    #[test]
+    fn saving_and_loading_returns_the_same_numbers_and_bytes() {
+        let metadata = [("a", "1"), ("b", "2"), ("c", "3")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let saved = block_on(to_bytes(&model(), Precision::F32, &metadata)).unwrap();
+        let loaded = load_into(model(), &saved).unwrap();
+        assert_eq!(block_on(to_bytes(&loaded, Precision::F32, &metadata)).unwrap(), saved);
+    }
+
+    #[test]
+    fn values_too_large_for_half_precision_are_refused() {
+        let mut large = model();
+        large.norm.gamma = large.norm.gamma.map(|gamma| gamma * 1e5);
+        let error = block_on(to_bytes(&large, Precision::F16, &BTreeMap::new())).unwrap_err();
+        assert!(matches!(error, WeightsError::NotFinite { ref name, .. } if name == "norm.weight"), "{error}");
+    }
+}
