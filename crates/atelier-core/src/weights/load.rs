@@ -19,32 +19,41 @@ use super::names::{FileParameter, ModulePath};
 /// Any [`WeightsError`] but those of files and devices. All tensors are checked before the first is replaced.
 pub fn load_into<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> {
     let file = SafeTensors::deserialize(bytes)?;
-    let mut found: BTreeMap<&str, TensorView<'_>> = file.iter().collect();
-    // Old files of transformers store this constant.
-    found.retain(|name, _| !name.ends_with(".position_ids"));
-
     let mut expected = ExpectedParameters::default();
     module.visit(&mut expected);
     let expected = expected.shapes;
+    let found: BTreeMap<String, TensorView<'_>> = file
+        .iter()
+        // Old files of transformers store this constant.
+        .filter(|(name, _)| !name.ends_with(".position_ids"))
+        .map(|(name, view)| (name_in_model(name, &expected), view))
+        .collect();
 
-    let missing: Vec<String> =
-        expected.keys().filter(|name| !found.contains_key(name.as_str())).cloned().collect();
+    let missing: Vec<String> = expected.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
     let unexpected: Vec<String> =
-        found.keys().filter(|name| !expected.contains_key(**name)).map(|name| (*name).to_owned()).collect();
+        found.keys().filter(|name| !expected.contains_key(*name)).cloned().collect();
     if !missing.is_empty() || !unexpected.is_empty() {
         return Err(WeightsError::Names { missing, unexpected });
     }
 
     let mut values = BTreeMap::new();
     for (name, view) in found {
-        let expected = &expected[name];
+        let expected = &expected[&name];
         if view.shape() != expected {
-            let (name, expected, found) = (name.to_owned(), expected.clone(), view.shape().to_vec());
+            let (expected, found) = (expected.clone(), view.shape().to_vec());
             return Err(WeightsError::Shape { name, expected, found });
         }
-        values.insert(name.to_owned(), read_floats(name, &view)?);
+        let floats = read_floats(&name, &view)?;
+        values.insert(name, floats);
     }
     Ok(module.map(&mut Loader { path: ModulePath::default(), values }))
+}
+
+/// The name of a tensor in the model: transformers 5 leaves out a prefix that its text encoders had until
+/// then, and that they have in nearly all files.
+fn name_in_model(name: &str, expected: &BTreeMap<String, Vec<usize>>) -> String {
+    let prefixed = format!("text_model.{name}");
+    if expected.contains_key(&prefixed) { prefixed } else { name.to_owned() }
 }
 
 /// The values of a tensor, all finite, in f32.
@@ -153,9 +162,9 @@ mod tests {
             ("norm.bias", (Dtype::F32, vec![2], f32s(&[0.0, 1.0]))),
         ]);
         change(&mut tensors);
-        let views = tensors
-            .iter()
-            .map(|(name, (dtype, shape, data))| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+        let views = tensors.iter().map(|(name, (dtype, shape, data))| {
+            (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+        });
         serialize(views, None).unwrap()
     }
 
@@ -203,10 +212,7 @@ mod tests {
             tensors.insert("norm.offset", bias);
         });
         let error = load_into(model(), &spoilt).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "the file is not for this model: 1 missing: norm.bias; 1 unexpected: norm.offset"
-        );
+        assert_eq!(error, "the file is not for this model: 1 missing: norm.bias; 1 unexpected: norm.offset");
     }
 
     #[test]
@@ -254,6 +260,9 @@ mod tests {
         let mut large = model();
         large.norm.gamma = large.norm.gamma.map(|gamma| gamma * 1e5);
         let error = block_on(to_bytes(&large, Precision::F16, &BTreeMap::new())).unwrap_err();
-        assert!(matches!(error, WeightsError::NotFinite { ref name, .. } if name == "norm.weight"), "{error}");
+        assert!(
+            matches!(error, WeightsError::NotFinite { ref name, .. } if name == "norm.weight"),
+            "{error}"
+        );
     }
 }
