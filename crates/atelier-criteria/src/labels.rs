@@ -1,0 +1,78 @@
+//! The attributes of one picture.
+
+use crate::{CriteriaError, CriteriaTree, Side, prompt::Prompt};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// The active leaves of one picture, by their full ids: `A_pos` and `A_neg` of the paper.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Labels {
+    /// Leaves in which the picture succeeds.
+    pub positive: Vec<String>,
+    /// Leaves in which it fails.
+    pub negative: Vec<String>,
+}
+
+impl Labels {
+    /// The ids of one side.
+    #[must_use]
+    pub fn side(&self, side: Side) -> &[String] {
+        match side {
+            Side::Positive => &self.positive,
+            Side::Negative => &self.negative,
+        }
+    }
+
+    /// Whether no leaf is active.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.positive.is_empty() && self.negative.is_empty()
+    }
+
+    /// Checks that every leaf is in `tree` and is labelled once.
+    ///
+    /// # Errors
+    /// [`CriteriaError::UnknownId`], [`CriteriaError::BothSides`] or [`CriteriaError::RepeatedLabel`] for the first leaf
+    /// at fault.
+    pub fn validate(&self, tree: &CriteriaTree) -> Result<(), CriteriaError> {
+        let mut seen: HashMap<&str, Side> = HashMap::new();
+        for side in Side::BOTH {
+            for id in self.side(side) {
+                tree.require_leaf(id)?;
+                match seen.insert(id, side) {
+                    None => {}
+                    Some(first) if first == side => {
+                        return Err(CriteriaError::RepeatedLabel { leaf: id.clone(), side });
+                    }
+                    Some(_) => return Err(CriteriaError::BothSides { leaf: id.clone() }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The score of the picture, `#A_pos - #A_neg`, which ranks the pictures of one caption.
+    #[must_use]
+    pub fn score(&self) -> i64 {
+        self.positive.len() as i64 - self.negative.len() as i64
+    }
+
+    /// The phrases of one side, in the order of the labels.
+    ///
+    /// # Errors
+    /// [`CriteriaError::UnknownId`] if a leaf is not in `tree`.
+    pub fn phrases(&self, tree: &CriteriaTree, side: Side) -> Result<Vec<String>, CriteriaError> {
+        let phrase = |id: &String| Ok(tree.require_leaf(id)?.attribute(side).phrase.clone());
+        self.side(side).iter().map(phrase).collect()
+    }
+
+    /// The prompt of the picture: its caption and the phrases of both sides.
+    ///
+    /// # Errors
+    /// As [`Labels::phrases`], and [`CriteriaError::Prompt`] if the template cannot hold the caption.
+    pub fn prompt(&self, caption: &str, tree: &CriteriaTree) -> Result<Prompt, CriteriaError> {
+        let (positive, negative) = (self.phrases(tree, Side::Positive)?, self.phrases(tree, Side::Negative)?);
+        Ok(Prompt::new(caption, positive, negative)?)
+    }
+}

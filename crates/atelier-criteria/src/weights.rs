@@ -1,0 +1,69 @@
+//! How much each dimension matters to a user.
+
+use crate::{CriteriaError, CriteriaTree, Leaf, ids};
+
+/// A weight for every dimension. The default weighs all alike, whatever the tree.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DimensionWeights {
+    /// By dimension; a dimension past the end weighs 1.
+    weights: Vec<f64>,
+}
+
+impl DimensionWeights {
+    /// Reads pairs `dimension=weight`, such as `color-relations=2.5`. Dimensions without a pair weigh 1.
+    ///
+    /// # Errors
+    /// [`CriteriaError::UnknownId`] for a dimension that `tree` lacks; [`CriteriaError::Weight`] for a text of another
+    /// form, a weight that is negative or not finite, a dimension named twice, or nothing but zeros.
+    pub fn parse<P: AsRef<str>>(
+        tree: &CriteriaTree,
+        pairs: impl IntoIterator<Item = P>,
+    ) -> Result<Self, CriteriaError> {
+        let mut named: Vec<Option<f64>> = vec![None; tree.dimensions().len()];
+        let mut last = String::new();
+        for pair in pairs {
+            let pair = pair.as_ref();
+            let refused = |reason: &str| CriteriaError::Weight { pair: pair.to_owned(), reason: reason.to_owned() };
+            let (id, weight) = pair.split_once('=').ok_or_else(|| refused("write `dimension=weight`"))?;
+            let (id, weight) = (id.trim(), weight.trim());
+            let dimension = tree.dimensions().iter().position(|dimension| dimension.id == id);
+            let dimension = dimension.ok_or_else(|| unknown_dimension(tree, id))?;
+            let weight: f64 = weight.parse().map_err(|_| refused("the weight is not a number"))?;
+            if !weight.is_finite() || weight < 0.0 {
+                return Err(refused("the weight must be 0 or a positive number"));
+            }
+            if named[dimension].replace(weight).is_some() {
+                return Err(refused("this dimension has a weight already"));
+            }
+            pair.clone_into(&mut last);
+        }
+        let weights = Self { weights: named.into_iter().map(|weight| weight.unwrap_or(1.0)).collect() };
+        if weights.max() > 0.0 {
+            Ok(weights)
+        } else {
+            Err(CriteriaError::Weight { pair: last, reason: "all dimensions weigh 0; one must count".to_owned() })
+        }
+    }
+
+    /// The weight of a leaf: that of its dimension.
+    #[must_use]
+    pub fn of(&self, leaf: &Leaf) -> f64 {
+        self.weights.get(leaf.dimension).copied().unwrap_or(1.0)
+    }
+
+    /// The largest weight, always positive.
+    #[must_use]
+    pub fn max(&self) -> f64 {
+        self.weights.iter().copied().reduce(f64::max).unwrap_or(1.0)
+    }
+}
+
+/// Names the dimensions near `id`, or all of them.
+fn unknown_dimension(tree: &CriteriaTree, id: &str) -> CriteriaError {
+    let known = || tree.dimensions().iter().map(|dimension| dimension.id.as_str());
+    let mut nearest = ids::nearest(id, known());
+    if nearest.is_empty() {
+        nearest = known().map(str::to_owned).collect();
+    }
+    CriteriaError::UnknownId { id: id.to_owned(), nearest }
+}
