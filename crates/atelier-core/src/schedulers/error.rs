@@ -1,0 +1,67 @@
+use thiserror::Error;
+
+/// A scheduler cannot be built, or cannot do what it is asked.
+#[derive(Debug, Error)]
+pub enum SchedulerError {
+    /// Not JSON, or a value of the wrong type.
+    #[error("the scheduler's configuration cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A value that diffusers knows and this implementation does not.
+    #[error("{class} does not support `{key}` = {value}; supported: {supported}")]
+    Unsupported {
+        /// Name of the scheduler class.
+        class: &'static str,
+        /// Key in `scheduler_config.json`.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// The values that would work.
+        supported: String,
+    },
+    /// A value outside its range, or values that contradict each other.
+    #[error("the scheduler's configuration is invalid: `{key}` {problem}")]
+    Invalid {
+        /// Key in `scheduler_config.json`.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A number of steps that the configuration has no timesteps for.
+    #[error("{steps} steps are not possible: {problem}")]
+    Steps {
+        /// The steps asked for.
+        steps: usize,
+        /// Why not, and what would be possible.
+        problem: String,
+    },
+    /// A step that does not exist.
+    #[error("step {index} does not exist, there are {steps} (from 0); call set_timesteps first")]
+    Index {
+        /// The step asked for.
+        index: usize,
+        /// The steps there are.
+        steps: usize,
+    },
+    /// A step that adds noise was given none.
+    #[error("step {index} adds noise and was given none; pass noise wherever needs_noise says so")]
+    MissingNoise {
+        /// The step.
+        index: usize,
+    },
+    /// A tensor of another shape than the sample.
+    #[error("{tensor} has the shape {found:?}, but the sample has {expected:?}")]
+    Shape {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Its shape.
+        found: [usize; 4],
+        /// The sample's shape.
+        expected: [usize; 4],
+    },
+    /// A name that is not one of [`SchedulerKind::ALL`](super::SchedulerKind::ALL).
+    #[error("there is no scheduler `{name}`; choose ddpm, ddim, euler or dpm-solver")]
+    UnknownKind {
+        /// The name given.
+        name: String,
+    },
+}
