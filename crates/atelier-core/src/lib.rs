@@ -4,5 +4,12 @@
 //! nothing blocks on the device, nothing touches a thread, and files enter as bytes.
 #![recursion_limit = "256"]
 
+pub mod explanation;
 pub mod models;
+pub mod noise;
+pub mod objectives;
+pub mod pipeline;
+pub mod sampling;
 pub mod schedulers;
+pub mod text;
+pub mod weights;

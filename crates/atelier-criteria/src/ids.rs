@@ -18,11 +18,6 @@ pub(crate) fn ancestors(id: &str) -> impl Iterator<Item = &str> {
     id.match_indices('.').map(|(dot, _)| &id[..dot])
 }
 
-/// Whether `id` is `prefix` or lies below it.
-pub(crate) fn is_below(id: &str, prefix: &str) -> bool {
-    id.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
 /// At most three of `candidates` that `wanted` may have meant, the likeliest first: ids that contain it, then ids at
 /// most a third of its characters away.
 pub(crate) fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<String> {
@@ -73,8 +68,6 @@ mod tests {
     #[test]
     fn ancestors_and_descendants_end_at_whole_segments() {
         assert_eq!(ancestors("a.bc.d").collect::<Vec<_>>(), ["a", "a.bc"]);
-        assert!(is_below("a.bc", "a.bc") && is_below("a.bc.d", "a.bc"));
-        assert!(!is_below("a.bcd", "a.bc") && !is_below("a", "a.bc"));
     }
 
     #[test]

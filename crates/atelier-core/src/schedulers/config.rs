@@ -45,6 +45,9 @@ pub enum TimestepSpacing {
     Linspace,
 }
 
+/// The key that `DPMSolverMultistepScheduler` of diffusers has minus infinity for.
+const LAMBDA_MIN_CLIPPED: &str = "lambda_min_clipped";
+
 /// A `scheduler_config.json` of diffusers.
 ///
 /// One configuration serves every [`SchedulerKind`](super::SchedulerKind). Keys that are absent have the defaults of
@@ -111,6 +114,20 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
+    /// Reads a `scheduler_config.json` as diffusers writes it, minus infinity included, which is not JSON.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Json`] for what is not JSON, and for values of the wrong type.
+    pub fn from_json(json: &[u8]) -> Result<Self, SchedulerError> {
+        let text = String::from_utf8_lossy(json).replace(": -Infinity", ": null");
+        let mut config: Self = serde_json::from_str(&text)?;
+        // Its default is minus infinity, and diffusers could not read null.
+        if config.other.get(LAMBDA_MIN_CLIPPED).is_some_and(Value::is_null) {
+            config.other.remove(LAMBDA_MIN_CLIPPED);
+        }
+        Ok(config)
+    }
+
     /// The class that diffusers samples with, `_class_name`.
     pub fn class_name(&self) -> &str {
         &self.class_name
@@ -145,5 +162,90 @@ impl SchedulerConfig {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedulers::{NoiseSchedule, SchedulerKind};
+
+    fn config(json: &str) -> SchedulerConfig {
+        SchedulerConfig::from_json(json.as_bytes()).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_refused(kind: SchedulerKind, json: &str, message: &str) {
+        assert_eq!(kind.build(&config(json)).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn stable_diffusions_configuration_is_read() {
+        let config = config(
+            r#"{"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", "beta_end": 0.012,
+                "beta_schedule": "scaled_linear", "beta_start": 0.00085, "num_train_timesteps": 1000,
+                "set_alpha_to_one": false, "skip_prk_steps": true, "steps_offset": 1, "trained_betas": null,
+                "clip_sample": false}"#,
+        );
+        assert_eq!(config.class_name(), "PNDMScheduler");
+        assert_eq!((config.beta_schedule, config.steps_offset), (BetaSchedule::ScaledLinear, 1));
+        assert_eq!((config.clip_sample, config.set_alpha_to_one), (false, false));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let json =
+            r#"{"_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction", "rho": 7.5}"#;
+        let original = config(json);
+        let written = serde_json::to_string(&original).unwrap();
+        assert!(written.contains(r#""_class_name":"EulerDiscreteScheduler""#), "{written}");
+        assert!(written.contains(r#""rho":7.5"#), "{written}");
+        assert_eq!(config(&written), original);
+    }
+
+    #[test]
+    fn minus_infinity_is_read_and_left_to_the_default() {
+        let config = config("{\"lambda_min_clipped\": -Infinity, \"variance_type\": null}");
+        assert_eq!(config.other.keys().collect::<Vec<_>>(), ["variance_type"]);
+        SchedulerKind::DpmSolverMultistep.build(&config).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_supported_is_named() {
+        assert_refused(
+            SchedulerKind::Euler,
+            r#"{"use_karras_sigmas": true}"#,
+            "EulerDiscreteScheduler does not support `use_karras_sigmas` = true; supported: false, null",
+        );
+        assert_refused(
+            SchedulerKind::Ddim,
+            r#"{"thresholding": true}"#,
+            "DDIMScheduler does not support `thresholding` = true; supported: false",
+        );
+        let error = SchedulerConfig::from_json(br#"{"beta_schedule": "sigmoid"}"#).unwrap_err().to_string();
+        assert!(error.contains("`sigmoid`") && error.contains("`squaredcos_cap_v2`"), "{error}");
+    }
+
+    #[test]
+    fn a_key_of_another_class_changes_nothing() {
+        SchedulerKind::Ddim.build(&config(r#"{"use_karras_sigmas": true}"#)).unwrap();
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (json, part) in [
+            (r#"{"num_train_timesteps": 0}"#, "`num_train_timesteps` must be at least 1"),
+            (r#"{"beta_end": 1.0}"#, "`beta_end` is 1"),
+            (
+                r#"{"trained_betas": [0.1]}"#,
+                "`trained_betas` has 1 values, but `num_train_timesteps` is 1000",
+            ),
+            (r#"{"trained_betas": [0.1, 0], "num_train_timesteps": 2}"#, "has 0 at index 1"),
+            (r#"{"clip_sample_range": -1}"#, "`clip_sample_range` is -1"),
+            (r#"{"rescale_betas_zero_snr": true}"#, "train with `prediction_type` v_prediction"),
+        ] {
+            let error = NoiseSchedule::new(&config(json)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

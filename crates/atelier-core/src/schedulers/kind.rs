@@ -64,3 +64,18 @@ impl FromStr for SchedulerKind {
             .ok_or_else(|| SchedulerError::UnknownKind { name: name.to_owned() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_everywhere() {
+        for kind in SchedulerKind::ALL {
+            assert_eq!(kind.to_string().parse::<SchedulerKind>().unwrap(), kind);
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+        let error = "lms".parse::<SchedulerKind>().unwrap_err().to_string();
+        assert!(SchedulerKind::ALL.iter().all(|kind| error.contains(kind.name())), "{error}");
+    }
+}

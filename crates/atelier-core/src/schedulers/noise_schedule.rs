@@ -17,8 +17,11 @@ impl NoiseSchedule {
     /// [`SchedulerError::Invalid`] names the value that makes no schedule.
     pub fn new(config: &SchedulerConfig) -> Result<Self, SchedulerError> {
         let invalid = |key, problem: String| Err(SchedulerError::Invalid { key, problem });
-        if config.clip_sample && !(config.clip_sample_range >= 0.0) {
-            return invalid("clip_sample_range", format!("is {}; it must not be negative", config.clip_sample_range));
+        if config.clip_sample && !(0.0..).contains(&config.clip_sample_range) {
+            return invalid(
+                "clip_sample_range",
+                format!("is {}; it must not be negative", config.clip_sample_range),
+            );
         }
         let betas = betas(config)?;
         let mut alphas_cumprod: Vec<f64> = betas

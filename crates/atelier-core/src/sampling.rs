@@ -1,0 +1,129 @@
+//! Sampling: from noise to latents, with classifier-free guidance.
+
+use crate::{
+    models::unet_2d_condition::UNet2DConditionModel,
+    noise::NoiseSource,
+    schedulers::{Scheduler, SchedulerError},
+};
+use burn::tensor::Tensor;
+use std::ops::ControlFlow;
+use thiserror::Error;
+
+/// Sampling ended without a picture.
+#[derive(Debug, Error)]
+pub enum SamplingError {
+    /// The callback asked for it.
+    #[error("sampling was cancelled after step {step} of {steps}")]
+    Cancelled {
+        /// Steps that were done.
+        step: usize,
+        /// Steps that were planned.
+        steps: usize,
+    },
+    /// The scheduler rejected its input.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    /// Two inputs do not belong together.
+    #[error("{0}")]
+    Shape(String),
+}
+
+/// What the model is told: states of the text encoder, `[batch, tokens, features]`.
+#[derive(Debug, Clone)]
+pub struct Conditioning {
+    /// For the prompt.
+    pub prompt: Tensor<3>,
+    /// For the negative (or empty) prompt; one row serves the whole batch. Needed for guidance.
+    pub negative: Option<Tensor<3>>,
+    /// Guidance scale s of `e_neg + s (e_prompt - e_neg)` (Ho and Salimans, arXiv 2207.12598); 1 is no guidance and
+    /// costs one forward instead of two.
+    pub guidance_scale: f64,
+}
+
+/// What a callback sees after every step.
+#[derive(Debug)]
+pub struct SamplingStep<'a> {
+    /// Steps done, from 1.
+    pub step: usize,
+    /// Steps planned.
+    pub steps: usize,
+    /// The timestep that was just done, in training steps.
+    pub timestep: f64,
+    /// The latents after the step, `[batch, channels, height, width]`.
+    pub latents: &'a Tensor<4>,
+    /// The model's idea of the finished latents: what a preview shows.
+    pub predicted_original: &'a Tensor<4>,
+}
+
+/// Denoises `latents` (unit Gaussian noise, `[batch, channels, height, width]`) along the scheduler's timesteps.
+///
+/// `noises` has one source per picture for schedulers that add noise on the way; a picture then depends on its own
+/// source alone. `on_step` is awaited after every step: a browser gives way to its event loop there, a preview reads
+/// back there, and [`ControlFlow::Break`] cancels.
+///
+/// # Errors
+/// [`SamplingError`] when cancelled, or when shapes or scheduler do not fit.
+pub async fn sample(
+    unet: &UNet2DConditionModel,
+    scheduler: &mut dyn Scheduler,
+    latents: Tensor<4>,
+    conditioning: &Conditioning,
+    noises: &mut [NoiseSource],
+    mut on_step: impl AsyncFnMut(SamplingStep<'_>) -> ControlFlow<()>,
+) -> Result<Tensor<4>, SamplingError> {
+    let [batch, channels, height, width] = latents.dims();
+    let [rows, tokens, features] = conditioning.prompt.dims();
+    if rows != batch || noises.len() != batch {
+        return Err(SamplingError::Shape(format!(
+            "{batch} pictures need {batch} prompts and {batch} noise sources, not {rows} and {}",
+            noises.len()
+        )));
+    }
+    let guided = conditioning.guidance_scale != 1.0;
+    let states = match (&conditioning.negative, guided) {
+        (_, false) => conditioning.prompt.clone(),
+        (Some(negative), true) => {
+            let negative = negative.clone().expand([batch, tokens, features]);
+            Tensor::cat(vec![negative, conditioning.prompt.clone()], 0)
+        }
+        (None, true) => {
+            return Err(SamplingError::Shape(
+                "guidance needs the states of a negative prompt; encode \"\" for none".to_owned(),
+            ));
+        }
+    };
+    let device = latents.device();
+    scheduler.reset();
+    let timesteps = scheduler.timesteps().to_vec();
+    let steps = timesteps.len();
+    let mut latents = latents.mul_scalar(scheduler.init_noise_sigma());
+    for (index, &timestep) in timesteps.iter().enumerate() {
+        let input = scheduler.scale_model_input(latents.clone(), index);
+        let output = if guided {
+            let times = Tensor::full([2 * batch], timestep, &device);
+            let both = unet.forward(Tensor::cat(vec![input.clone(), input], 0), times, states.clone());
+            let negative = both.clone().slice([0..batch]);
+            let prompted = both.slice([batch..2 * batch]);
+            negative.clone() + (prompted - negative).mul_scalar(conditioning.guidance_scale)
+        } else {
+            unet.forward(input, Tensor::full([batch], timestep, &device), states.clone())
+        };
+        let noise = scheduler.needs_noise(index).then(|| {
+            let rows = noises.iter_mut().map(|source| source.normal([1, channels, height, width], &device));
+            Tensor::cat(rows.collect(), 0)
+        });
+        let done = scheduler.step(output, index, latents, noise)?;
+        latents = done.prev_sample;
+        let event = SamplingStep {
+            step: index + 1,
+            steps,
+            timestep,
+            latents: &latents,
+            predicted_original: &done.pred_original_sample,
+        };
+        if on_step(event).await.is_break() {
+            return Err(SamplingError::Cancelled { step: index + 1, steps });
+        }
+    }
+    Ok(latents)
+}

@@ -1,0 +1,413 @@
+//! Options of a training run: defaults, then a TOML file, then flags; later ones win.
+
+use crate::{device::DeviceChoice, error::TrainError, learning_rate::LearningRateKind, optimizer::AdamWOptions};
+use atelier_core::{objectives::Stabilisation, weights::Precision};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The options of a run after defaults, file and flags were joined; written as `config.toml` beside the results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainOptions {
+    /// Imagefolder of paintings.
+    pub data: PathBuf,
+    /// Diffusers folder of the model to start from.
+    pub model: PathBuf,
+    /// Diffusers folder of the auxiliary model (CPO).
+    pub auxiliary: PathBuf,
+    /// Where results, checkpoints and metrics go.
+    pub output_dir: PathBuf,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Side of the square pictures, in pixels.
+    pub size: u32,
+    /// Optimiser steps.
+    pub max_train_steps: u64,
+    /// Samples per forward.
+    pub train_batch_size: usize,
+    /// Forwards per optimiser step.
+    pub gradient_accumulation_steps: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Shape of the learning rate after the warm-up.
+    pub lr_scheduler: LearningRateKind,
+    /// Steps of linear warm-up.
+    pub lr_warmup_steps: u64,
+    /// Weight decay of AdamW.
+    pub adam_weight_decay: f64,
+    /// Decay of AdamW's first moment.
+    pub adam_beta1: f64,
+    /// Decay of AdamW's second moment.
+    pub adam_beta2: f64,
+    /// Global norm that gradients are clipped to.
+    pub max_grad_norm: f64,
+    /// Decay of the moving average of the weights; 0 trains without one.
+    pub ema_decay: f64,
+    /// Gamma of min-SNR weighting; 0 weights all timesteps alike.
+    pub snr_gamma: f64,
+    /// Steps between checkpoints; 0 writes none.
+    pub checkpointing_steps: u64,
+    /// Checkpoints kept.
+    pub checkpoints_total_limit: usize,
+    /// Steps between sample grids; 0 paints none.
+    pub validation_steps: u64,
+    /// Pictures in a sample grid.
+    pub num_validation_images: usize,
+    /// Precision of the weights in the resulting folder.
+    pub save_precision: SavePrecision,
+    /// `latest`, or a checkpoint's folder.
+    pub resume_from_checkpoint: Option<String>,
+    /// Pretraining: steps of the autoencoder before the denoiser.
+    pub autoencoder_steps: u64,
+    /// Pretraining: learning rate of the autoencoder.
+    pub autoencoder_learning_rate: f64,
+    /// Pretraining: side of the autoencoder's random crops.
+    pub autoencoder_crop: u32,
+    /// CPO: beta, the strength of the implicit regularisation.
+    pub beta: f64,
+    /// CPO: how the losing gradient is balanced.
+    pub stabilisation: StabilisationKind,
+    /// CPO: lambda of `constant`.
+    pub lambda: f64,
+    /// CPO: mu of `safeguard`.
+    pub mu: f64,
+    /// CPO: guidance scale s of the auxiliary model's targets.
+    pub target_guidance: f64,
+    /// CPO: what the two targets differ in.
+    pub granularity: Granularity,
+    /// CPO: `dimension=weight` pairs; absent dimensions weigh 1.
+    pub dimension_weights: Vec<String>,
+    /// CPO: steps over which the number of leaves in a prompt grows from one to all; 0 starts with all.
+    pub curriculum_steps: u64,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::new(),
+            model: PathBuf::new(),
+            auxiliary: PathBuf::new(),
+            output_dir: PathBuf::from("out"),
+            device: DeviceChoice::Auto,
+            seed: 0,
+            size: 128,
+            max_train_steps: 1000,
+            train_batch_size: 8,
+            gradient_accumulation_steps: 1,
+            learning_rate: 1e-4,
+            lr_scheduler: LearningRateKind::Cosine,
+            lr_warmup_steps: 50,
+            adam_weight_decay: 1e-2,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            max_grad_norm: 1.0,
+            ema_decay: 0.0,
+            snr_gamma: 5.0,
+            checkpointing_steps: 500,
+            checkpoints_total_limit: 2,
+            validation_steps: 500,
+            num_validation_images: 8,
+            save_precision: SavePrecision::F32,
+            resume_from_checkpoint: None,
+            autoencoder_steps: 2000,
+            autoencoder_learning_rate: 1e-3,
+            autoencoder_crop: 64,
+            beta: 2000.0,
+            stabilisation: StabilisationKind::NormRatio,
+            lambda: 0.5,
+            mu: 0.9,
+            target_guidance: 1.0,
+            granularity: Granularity::Set,
+            dimension_weights: Vec::new(),
+            curriculum_steps: 0,
+        }
+    }
+}
+
+/// `--stabilisation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StabilisationKind {
+    /// lambda = 1: the plain loss, which diverges.
+    None,
+    /// A fixed lambda below 1.
+    Constant,
+    /// Diffusion-SDPO's bound.
+    Safeguard,
+    /// |g_w| / |g_l|.
+    NormRatio,
+}
+
+/// `--save-precision`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SavePrecision {
+    /// 32 bits.
+    F32,
+    /// 16 bits: half the size, for sharing.
+    F16,
+}
+
+impl From<SavePrecision> for Precision {
+    fn from(precision: SavePrecision) -> Self {
+        match precision {
+            SavePrecision::F32 => Self::F32,
+            SavePrecision::F16 => Self::F16,
+        }
+    }
+}
+
+/// `--granularity`: what the two targets of CPO differ in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// All positive against all negative attributes of the painting (the paper's prompts).
+    Set,
+    /// One active leaf, drawn at each step: its positive against its negative attribute.
+    Leaf,
+}
+
+impl TrainOptions {
+    /// Joins `defaults`, the TOML file at `config` and `flags`, the later ones winning.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names the file, the line and the key.
+    pub fn resolve<F: Serialize>(defaults: &Self, config: Option<&Path>, flags: &F) -> Result<Self, TrainError> {
+        let internal = |error: toml::ser::Error| TrainError::Config {
+            path: PathBuf::from("<defaults>"),
+            reason: error.to_string(),
+        };
+        let mut table = toml::Table::try_from(defaults).map_err(internal)?;
+        if let Some(path) = config {
+            let invalid = |reason: String| TrainError::Config { path: path.to_owned(), reason };
+            let text = std::fs::read_to_string(path).map_err(|error| invalid(error.to_string()))?;
+            // Parsed as options first: the message then has the line of an unknown key or a wrong type.
+            toml::from_str::<Self>(&text).map_err(|error| invalid(error.to_string()))?;
+            table.extend(toml::from_str::<toml::Table>(&text).map_err(|error| invalid(error.to_string()))?);
+        }
+        table.extend(toml::Table::try_from(flags).map_err(internal)?);
+        let options: Self = table.try_into().map_err(|error: toml::de::Error| TrainError::Config {
+            path: PathBuf::from("<flags>"),
+            reason: error.to_string(),
+        })?;
+        options.validate()?;
+        Ok(options)
+    }
+
+    fn validate(&self) -> Result<(), TrainError> {
+        let checks = [
+            (self.max_train_steps > 0, "max-train-steps must be at least 1"),
+            (self.train_batch_size > 0, "train-batch-size must be at least 1"),
+            (self.gradient_accumulation_steps > 0, "gradient-accumulation-steps must be at least 1"),
+            (self.learning_rate > 0.0 && self.learning_rate.is_finite(), "learning-rate must be positive"),
+            (self.max_grad_norm > 0.0, "max-grad-norm must be positive"),
+            ((0.0..1.0).contains(&self.ema_decay), "ema-decay must be in [0, 1)"),
+            (self.snr_gamma >= 0.0, "snr-gamma must not be negative"),
+            (self.size >= 16 && self.size.is_multiple_of(8), "size must be a multiple of 8, at least 16"),
+            (
+                self.autoencoder_crop >= 16 && self.autoencoder_crop.is_multiple_of(8) && self.autoencoder_crop <= self.size,
+                "autoencoder-crop must be a multiple of 8 between 16 and the size",
+            ),
+            (self.beta > 0.0, "beta must be positive"),
+            ((0.0..1.0).contains(&self.lambda), "lambda must be in [0, 1)"),
+            (self.mu > 0.0 && self.mu <= 1.0, "mu must be in (0, 1]"),
+        ];
+        match checks.iter().find(|(holds, _)| !holds) {
+            Some((_, reason)) => Err(TrainError::Option((*reason).to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// The optimiser's part.
+    pub fn adamw(&self) -> AdamWOptions {
+        AdamWOptions {
+            beta1: self.adam_beta1,
+            beta2: self.adam_beta2,
+            weight_decay: self.adam_weight_decay,
+            max_grad_norm: self.max_grad_norm,
+            ..AdamWOptions::default()
+        }
+    }
+
+    /// The stabilisation with its parameter.
+    pub fn stabilisation(&self) -> Stabilisation {
+        match self.stabilisation {
+            StabilisationKind::None => Stabilisation::None,
+            StabilisationKind::Constant => Stabilisation::Constant { lambda: self.lambda },
+            StabilisationKind::Safeguard => Stabilisation::Safeguard { mu: self.mu },
+            StabilisationKind::NormRatio => Stabilisation::NormRatio,
+        }
+    }
+}
+
+/// The same options as flags, all optional; see [`TrainOptions`] for what each does.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrainFlags {
+    /// Imagefolder of paintings: `train/` with metadata.jsonl (file_name, text, positive, negative)
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Diffusers folder of the model to start from
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// Where results, checkpoints and metrics go
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_dir: Option<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceChoice>,
+    /// Seed of everything that is drawn
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Side of the square pictures, in pixels
+    #[arg(long, value_name = "PIXELS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
+    /// Optimiser steps
+    #[arg(long, value_name = "STEPS", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_train_steps: Option<u64>,
+    /// Samples per forward
+    #[arg(long, value_name = "SAMPLES", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_batch_size: Option<usize>,
+    /// Forwards per optimiser step
+    #[arg(long, value_name = "FORWARDS", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gradient_accumulation_steps: Option<usize>,
+    /// Peak learning rate
+    #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Shape of the learning rate after the warm-up
+    #[arg(long, value_enum, help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_scheduler: Option<LearningRateKind>,
+    /// Steps of linear warm-up
+    #[arg(long, value_name = "STEPS", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_warmup_steps: Option<u64>,
+    /// Weight decay of AdamW
+    #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_weight_decay: Option<f64>,
+    /// Decay of AdamW's first moment
+    #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_beta1: Option<f64>,
+    /// Decay of AdamW's second moment
+    #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_beta2: Option<f64>,
+    /// Global norm that gradients are clipped to
+    #[arg(long, value_name = "NORM", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_grad_norm: Option<f64>,
+    /// Decay of the moving average of the weights (0 = none)
+    #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_decay: Option<f64>,
+    /// Gamma of min-SNR weighting (0 = all timesteps alike)
+    #[arg(long, value_name = "GAMMA", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snr_gamma: Option<f64>,
+    /// Steps between checkpoints (0 = none)
+    #[arg(long, value_name = "STEPS", help_heading = "Checkpoints and samples")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpointing_steps: Option<u64>,
+    /// Checkpoints kept
+    #[arg(long, value_name = "COUNT", help_heading = "Checkpoints and samples")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoints_total_limit: Option<usize>,
+    /// Steps between sample grids (0 = none)
+    #[arg(long, value_name = "STEPS", help_heading = "Checkpoints and samples")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_steps: Option<u64>,
+    /// Pictures in a sample grid
+    #[arg(long, value_name = "COUNT", help_heading = "Checkpoints and samples")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_validation_images: Option<usize>,
+    /// Precision of the weights in the resulting folder
+    #[arg(long, value_enum, help_heading = "Checkpoints and samples")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_precision: Option<SavePrecision>,
+    /// Continue: `latest` (also when the flag stands alone), or a checkpoint's folder
+    #[arg(
+        long,
+        visible_alias = "resume",
+        value_name = "CHECKPOINT",
+        num_args = 0..=1,
+        default_missing_value = "latest",
+        help_heading = "Checkpoints and samples"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_from_checkpoint: Option<String>,
+}
+
+/// Flags of pretraining alone.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PretrainFlags {
+    /// Steps of the autoencoder before the denoiser
+    #[arg(long, value_name = "STEPS", help_heading = "Autoencoder")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoencoder_steps: Option<u64>,
+    /// Learning rate of the autoencoder
+    #[arg(long, value_name = "RATE", help_heading = "Autoencoder")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoencoder_learning_rate: Option<f64>,
+    /// Side of the autoencoder's random crops
+    #[arg(long, value_name = "PIXELS", help_heading = "Autoencoder")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoencoder_crop: Option<u32>,
+}
+
+/// Flags of CPO alone.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CpoFlags {
+    /// Diffusers folder of the auxiliary model, from `atelier train sft`
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auxiliary: Option<PathBuf>,
+    /// Strength of the implicit regularisation toward the reference
+    #[arg(long, visible_alias = "beta-dpo", help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// How the losing gradient is balanced
+    #[arg(long, value_enum, help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stabilisation: Option<StabilisationKind>,
+    /// Lambda of `--stabilisation constant`
+    #[arg(long, help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<f64>,
+    /// Mu of `--stabilisation safeguard`
+    #[arg(long, help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mu: Option<f64>,
+    /// Guidance scale of the auxiliary model's targets (1 = none)
+    #[arg(long, value_name = "SCALE", help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_guidance: Option<f64>,
+    /// What the two targets differ in
+    #[arg(long, value_enum, help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub granularity: Option<Granularity>,
+    /// Weight of a dimension, such as `color-relations=2`; repeatable, the others weigh 1
+    #[arg(long = "dimension-weight", value_name = "DIMENSION=WEIGHT", help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dimension_weights: Vec<String>,
+    /// Steps over which the leaves in a prompt grow from one to all (0 = all at once)
+    #[arg(long, value_name = "STEPS", help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curriculum_steps: Option<u64>,
+}

@@ -1,0 +1,152 @@
+//! Pictures and latents in memory, read once.
+
+use crate::{error::TrainError, imagefolder::ImageFolder, picture, trainer::{Events, TrainEvent}};
+use atelier_core::{noise::NoiseSource, pipeline::Pipeline};
+use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
+use rayon::prelude::*;
+
+/// All pictures of a folder, 8 bits a value, planes of red, green and blue.
+#[derive(Debug, Clone)]
+pub struct PictureCache {
+    planes: Vec<Vec<u8>>,
+    size: u32,
+}
+
+/// Pictures read between two progress events.
+const CHUNK: usize = 64;
+
+impl PictureCache {
+    /// Reads every picture of `folder`, resized and cropped to a square of `size` pixels.
+    ///
+    /// # Errors
+    /// [`TrainError::ImageFolder`] names a picture that cannot be read; [`TrainError::Interrupted`] on a break.
+    pub fn read(folder: &ImageFolder, size: u32, events: &mut Events<'_>) -> Result<Self, TrainError> {
+        let total = folder.examples().len();
+        let mut planes = Vec::with_capacity(total);
+        for start in (0..total).step_by(CHUNK) {
+            let chunk = (start..total.min(start + CHUNK)).into_par_iter().map(|index| {
+                let values = folder.load_image(index, size)?;
+                Ok(values.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect())
+            });
+            planes.extend(chunk.collect::<Result<Vec<Vec<u8>>, TrainError>>()?);
+            let event = TrainEvent::Preparing { what: "reading pictures".to_owned(), done: planes.len(), total };
+            if events(event).is_break() {
+                return Err(TrainError::Interrupted { step: 0 });
+            }
+        }
+        Ok(Self { planes, size })
+    }
+
+    /// How many pictures there are.
+    pub fn len(&self) -> usize {
+        self.planes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.planes.is_empty()
+    }
+
+    /// Whole pictures, `[batch, 3, size, size]` in `[-1, 1]`.
+    pub fn batch(&self, indices: &[usize], device: &Device) -> Tensor<4> {
+        let side = self.size as usize;
+        let values: Vec<f32> = indices.iter().flat_map(|&i| self.planes[i].iter().map(|&v| to_unit(v))).collect();
+        Tensor::from_data(TensorData::new(values, [indices.len(), 3, side, side]), device)
+    }
+
+    /// A random crop of `crop` pixels a side from each picture, `[batch, 3, crop, crop]` in `[-1, 1]`.
+    pub fn crops(&self, indices: &[usize], crop: u32, noise: &mut NoiseSource, device: &Device) -> Tensor<4> {
+        let (size, side) = (self.size as usize, crop.min(self.size) as usize);
+        let mut values = Vec::with_capacity(indices.len() * 3 * side * side);
+        for &index in indices {
+            let (left, top) = (noise.below(size - side + 1), noise.below(size - side + 1));
+            for plane in self.planes[index].chunks(size * size) {
+                for row in top..top + side {
+                    let start = row * size + left;
+                    values.extend(plane[start..start + side].iter().map(|&v| to_unit(v)));
+                }
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [indices.len(), 3, side, side]), device)
+    }
+
+    /// Latents of all pictures, scaled as the denoiser expects them.
+    ///
+    /// # Errors
+    /// [`TrainError::DeviceLost`], or [`TrainError::Interrupted`] on a break.
+    pub fn latents(
+        &self,
+        pipeline: &Pipeline,
+        device: &Device,
+        events: &mut Events<'_>,
+    ) -> Result<LatentCache, TrainError> {
+        let total = self.len();
+        let mut rows = Vec::with_capacity(total);
+        let mut shape = [0; 3];
+        let indices: Vec<usize> = (0..total).collect();
+        for chunk in indices.chunks(CHUNK / 4) {
+            let latents = pipeline.encode_pictures(self.batch(chunk, device));
+            let [_, channels, height, width] = latents.dims();
+            shape = [channels, height, width];
+            let values = read(latents)?;
+            rows.extend(values.chunks(channels * height * width).map(<[f32]>::to_vec));
+            let event = TrainEvent::Preparing { what: "encoding pictures".to_owned(), done: rows.len(), total };
+            if events(event).is_break() {
+                return Err(TrainError::Interrupted { step: 0 });
+            }
+        }
+        Ok(LatentCache { rows, shape })
+    }
+}
+
+/// The latents of a data set.
+#[derive(Debug, Clone)]
+pub struct LatentCache {
+    rows: Vec<Vec<f32>>,
+    shape: [usize; 3],
+}
+
+impl LatentCache {
+    /// How many pictures there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Shape of one picture's latents, `[channels, height, width]`.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Latents of the given pictures, `[batch, channels, height, width]`.
+    pub fn batch(&self, indices: &[usize], device: &Device) -> Tensor<4> {
+        let [channels, height, width] = self.shape;
+        let values: Vec<f32> = indices.iter().flat_map(|&i| self.rows[i].iter().copied()).collect();
+        Tensor::from_data(TensorData::new(values, [indices.len(), channels, height, width]), device)
+    }
+}
+
+/// Reads pictures `[batch, 3, size, size]` in `[-1, 1]` back from the device.
+///
+/// # Errors
+/// [`TrainError::DeviceLost`].
+pub fn to_images(pictures: Tensor<4>) -> Result<Vec<RgbImage>, TrainError> {
+    let [_, channels, height, width] = pictures.dims();
+    let values = read(pictures)?;
+    Ok(values.chunks(channels * height * width).map(|chw| picture::from_chw(chw, width as u32)).collect())
+}
+
+/// Reads a tensor back from the device.
+pub(crate) fn read(tensor: Tensor<4>) -> Result<Vec<f32>, TrainError> {
+    let data = tensor.try_into_data().map_err(|error| TrainError::DeviceLost(error.to_string()))?;
+    Ok(data.iter::<f32>().collect())
+}
+
+fn to_unit(value: u8) -> f32 {
+    f32::from(value) / 127.5 - 1.0
+}

@@ -1,0 +1,102 @@
+//! Whole runs: from options to a model folder.
+//!
+//! Every run writes into its output folder
+//!
+//! ```text
+//! config.toml        the options after defaults, file and flags were joined
+//! metrics.jsonl      one line per step
+//! logs/              the same for TensorBoard
+//! samples/           grids of paintings
+//! checkpoint-000500/ what `--resume-from-checkpoint latest` goes on from
+//! model/             the result, a diffusers folder
+//! ```
+
+mod cpo;
+mod pretrain;
+mod sft;
+
+pub use cpo::cpo;
+pub use pretrain::pretrain;
+pub use sft::sft;
+
+use crate::{
+    atomic,
+    error::TrainError,
+    imagefolder::ImageFolder,
+    options::TrainOptions,
+    pictures::PictureCache,
+    trainer::Events,
+};
+use atelier_core::{pipeline::Pipeline, weights::Precision};
+use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+
+/// The name of the result in an output folder.
+pub const MODEL: &str = "model";
+
+/// Writes `pipeline` as a diffusers folder at `path` in one move.
+///
+/// # Errors
+/// [`TrainError::Pipeline`] for weights that are not finite, [`TrainError::Atomic`] for a disk that is full; an earlier
+/// folder is untouched.
+pub fn save_pipeline(pipeline: &Pipeline, path: &Path, precision: Precision) -> Result<(), TrainError> {
+    let files = futures_lite::future::block_on(pipeline.to_files(precision))?;
+    let temporary = atomic::temporary_directory(path)?;
+    for (name, bytes) in &files {
+        atomic::write_file(&temporary.path().join(name), |writer| writer.write_all(bytes))?;
+    }
+    Ok(atomic::replace_directory(&temporary.keep(), path)?)
+}
+
+/// What all runs read first.
+struct Data {
+    pictures: PictureCache,
+    captions: Vec<String>,
+    labels: Vec<Labels>,
+    prompts: Vec<Prompt>,
+}
+
+impl Data {
+    fn read(options: &TrainOptions, tree: &CriteriaTree, events: &mut Events<'_>) -> Result<Self, TrainError> {
+        required(&options.data, "--data")?;
+        let folder = ImageFolder::open(&options.data, "train", tree)?;
+        let examples = folder.examples();
+        let prompts = examples.iter().map(|example| example.labels.prompt(&example.text, tree));
+        Ok(Self {
+            prompts: prompts.collect::<Result<_, _>>()?,
+            captions: examples.iter().map(|example| example.text.clone()).collect(),
+            labels: examples.iter().map(|example| example.labels.clone()).collect(),
+            pictures: PictureCache::read(&folder, options.size, events)?,
+        })
+    }
+}
+
+/// Loads the model folder that `flag` names.
+fn load_pipeline(path: &Path, flag: &str, device: &Device) -> Result<Pipeline, TrainError> {
+    required(path, flag)?;
+    Ok(Pipeline::load(path, device)?)
+}
+
+fn required(path: &Path, flag: &str) -> Result<(), TrainError> {
+    if path.as_os_str().is_empty() {
+        return Err(TrainError::Option(format!("{flag} is missing: name it as a flag or in the configuration file")));
+    }
+    Ok(())
+}
+
+/// Writes `config.toml`, from which the run can be repeated.
+fn write_options(options: &TrainOptions) -> Result<(), TrainError> {
+    let path = options.output_dir.join("config.toml");
+    let text = toml::to_string_pretty(options)
+        .map_err(|error| TrainError::Config { path: path.clone(), reason: error.to_string() })?;
+    Ok(atomic::write_file(&path, |writer| writer.write_all(text.as_bytes()))?)
+}
+
+/// Saves the result of a run and says where it is.
+fn finish(pipeline: &Pipeline, options: &TrainOptions, events: &mut Events<'_>) -> Result<PathBuf, TrainError> {
+    let path = options.output_dir.join(MODEL);
+    save_pipeline(pipeline, &path, options.save_precision.into())?;
+    let _ = events(crate::trainer::TrainEvent::Saved(path.clone()));
+    Ok(path)
+}

@@ -1,0 +1,122 @@
+//! Training from nothing: first the autoencoder, then denoiser and text encoder together.
+
+use super::{Data, MODEL, finish, save_pipeline, write_options};
+use crate::{
+    architecture, checkpoint,
+    error::TrainError,
+    learning_rate::LearningRateKind,
+    options::TrainOptions,
+    pictures::PictureCache,
+    tasks::{AutoencoderTask, Denoiser, DenoiserTask, Noising},
+    tokenizer,
+    trainer::{Events, train},
+};
+use atelier_core::{pipeline::Pipeline, weights::Precision};
+use atelier_criteria::{CriteriaTree, prompt::BlockDropout};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use std::path::PathBuf;
+
+/// The folder of the first stage in the output folder.
+const AUTOENCODER: &str = "autoencoder";
+
+/// Trains a small painter on the paintings of `options.data`; gives the model folder.
+///
+/// # Errors
+/// [`TrainError`], among them [`TrainError::Interrupted`] after a checkpoint.
+pub fn pretrain(
+    options: &TrainOptions,
+    tree: &CriteriaTree,
+    events: &mut Events<'_>,
+) -> Result<PathBuf, TrainError> {
+    let device = options.device.device()?;
+    let data = Data::read(options, tree, events)?;
+    write_options(options)?;
+    let with_autoencoder = options.output_dir.join(AUTOENCODER).join(MODEL);
+    let mut pipeline = if options.resume_from_checkpoint.is_some() && with_autoencoder.is_dir() {
+        Pipeline::load(with_autoencoder.as_path(), &device)?
+    } else {
+        let words = tokenizer::vocabulary_texts(tree);
+        let texts = words.iter().chain(&data.captions).map(String::as_str);
+        let fresh = architecture::small_painter(texts, options.size, options.seed, &device)?;
+        let trained = train_autoencoder(fresh, &data.pictures, options, events)?;
+        save_pipeline(&trained, &with_autoencoder, Precision::F32)?;
+        trained
+    };
+    let latents = data.pictures.latents(&pipeline, &device, events)?;
+    let mut task = DenoiserTask {
+        pipeline: &pipeline,
+        latents: &latents,
+        prompts: &data.prompts,
+        dropout: BlockDropout::default(),
+        noising: Noising::new(&pipeline.scheduler_config, options.snr_gamma)?,
+        options,
+    };
+    let model = Denoiser { unet: pipeline.unet.clone(), text_encoder: pipeline.text_encoder.clone() };
+    let stage = TrainOptions {
+        resume_from_checkpoint: checkpoint_of(options, &options.output_dir),
+        ..options.clone()
+    };
+    let Denoiser { unet, text_encoder } = train(&mut task, model.train(), &stage, &options.output_dir, events)?;
+    pipeline.unet = unet;
+    pipeline.text_encoder = text_encoder;
+    finish(&pipeline, options, events)
+}
+
+fn train_autoencoder(
+    mut pipeline: Pipeline,
+    pictures: &PictureCache,
+    options: &TrainOptions,
+    events: &mut Events<'_>,
+) -> Result<Pipeline, TrainError> {
+    let output = options.output_dir.join(AUTOENCODER);
+    let stage = TrainOptions {
+        max_train_steps: options.autoencoder_steps,
+        learning_rate: options.autoencoder_learning_rate,
+        lr_scheduler: LearningRateKind::Cosine,
+        adam_weight_decay: 0.0,
+        ema_decay: 0.0,
+        resume_from_checkpoint: checkpoint_of(options, &output),
+        ..options.clone()
+    };
+    let mut task = AutoencoderTask { pictures, crop: options.autoencoder_crop };
+    pipeline.vae = train(&mut task, pipeline.vae.clone().train(), &stage, &output, events)?;
+    let first: Vec<usize> = (0..pictures.len().min(64)).collect();
+    let device = crate::trainer::device_of(&pipeline.vae);
+    pipeline.vae_config.scaling_factor = 1.0 / latent_deviation(&pipeline, pictures, &first, &device)?;
+    Ok(pipeline)
+}
+
+/// A run that is resumed goes on from the checkpoint of the stage it was in; the other stage has none.
+fn checkpoint_of(options: &TrainOptions, folder: &std::path::Path) -> Option<String> {
+    let resume = options.resume_from_checkpoint.as_ref()?;
+    checkpoint::find(folder, resume).is_ok().then(|| resume.clone())
+}
+
+/// The standard deviation of the autoencoder's latents: the denoiser expects 1.
+fn latent_deviation(
+    pipeline: &Pipeline,
+    pictures: &PictureCache,
+    indices: &[usize],
+    device: &Device,
+) -> Result<f64, TrainError> {
+    let mut sums = [0.0; 3];
+    for chunk in indices.chunks(16) {
+        let latents: Tensor<4> = pipeline.vae.encode(pictures.batch(chunk, device));
+        let values = crate::pictures::read(latents)?;
+        for value in values.into_iter().map(f64::from) {
+            sums[0] += 1.0;
+            sums[1] += value;
+            sums[2] += value * value;
+        }
+    }
+    let [count, sum, squares] = sums;
+    let deviation = (squares / count - (sum / count).powi(2)).sqrt();
+    if deviation.is_finite() && deviation > 0.0 {
+        Ok(deviation)
+    } else {
+        Err(TrainError::Data("the autoencoder gives the same latents for every picture; train it longer".to_owned()))
+    }
+}

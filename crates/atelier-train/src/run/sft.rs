@@ -1,0 +1,37 @@
+//! Stage 1: the auxiliary model.
+
+use super::{Data, finish, load_pipeline, write_options};
+use crate::{
+    error::TrainError,
+    options::TrainOptions,
+    tasks::{Noising, SftTask},
+    text_states::TextStates,
+    trainer::{Events, train},
+};
+use atelier_criteria::{CriteriaTree, prompt::BlockDropout};
+use burn::module::Module;
+use std::path::PathBuf;
+
+/// Fine-tunes the denoiser of `options.model` on captions with attributes; gives the folder of the auxiliary model.
+///
+/// # Errors
+/// [`TrainError`], among them [`TrainError::Interrupted`] after a checkpoint.
+pub fn sft(options: &TrainOptions, tree: &CriteriaTree, events: &mut Events<'_>) -> Result<PathBuf, TrainError> {
+    let device = options.device.device()?;
+    let mut pipeline = load_pipeline(&options.model, "--model", &device)?;
+    let data = Data::read(options, tree, events)?;
+    write_options(options)?;
+    let latents = data.pictures.latents(&pipeline, &device, events)?;
+    let mut task = SftTask {
+        pipeline: &pipeline,
+        latents: &latents,
+        prompts: &data.prompts,
+        dropout: BlockDropout::default(),
+        noising: Noising::new(&pipeline.scheduler_config, options.snr_gamma)?,
+        states: TextStates::new(&pipeline, &device),
+        options,
+    };
+    let model = pipeline.unet.clone().train();
+    pipeline.unet = train(&mut task, model, options, &options.output_dir, events)?;
+    finish(&pipeline, options, events)
+}

@@ -1,0 +1,72 @@
+//! The autoencoder of pretraining: pictures to latents and back.
+
+use crate::{error::TrainError, pictures::PictureCache, picture, trainer::{Task, device_of}};
+use atelier_core::{models::autoencoder_tiny::AutoencoderTiny, noise::NoiseSource, objectives::Objective};
+use burn::tensor::Tensor;
+use image::RgbImage;
+
+/// Reconstruction of random crops.
+///
+/// The loss is `mean |x - y| + mean (x - y)^2`: the first keeps edges, the second keeps large errors away. Latents are
+/// held near zero mean and unit variance per channel (the denoiser's noise has both), and the decoder sees them with a
+/// little noise, as it will see the denoiser's.
+#[derive(Debug)]
+pub struct AutoencoderTask<'a> {
+    /// The pictures.
+    pub pictures: &'a PictureCache,
+    /// Side of the crops, in pixels.
+    pub crop: u32,
+}
+
+/// Weight of the penalty on the latents' mean and variance.
+const MOMENT_PENALTY: f64 = 0.05;
+/// Standard deviation of the noise that the decoder sees on latents of unit variance.
+const LATENT_NOISE: f64 = 0.05;
+
+impl Task for AutoencoderTask<'_> {
+    type Model = AutoencoderTiny;
+
+    fn stage(&self) -> &'static str {
+        "autoencoder"
+    }
+
+    fn examples(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn objective(
+        &mut self,
+        model: &AutoencoderTiny,
+        examples: &[usize],
+        noise: &mut NoiseSource,
+        _step: u64,
+    ) -> Result<Objective, TrainError> {
+        let device = device_of(model);
+        let pictures = self.pictures.crops(examples, self.crop, noise, &device).autodiff();
+        let latents = model.encode(pictures.clone());
+        let jitter = noise.normal(latents.dims(), &device).mul_scalar(LATENT_NOISE).autodiff();
+        let decoded = model.decode(latents.clone() + jitter);
+        let difference = decoded - pictures;
+        let absolute = difference.clone().abs().mean();
+        let squared = difference.square().mean();
+        let mean = latents.clone().mean_dims(&[0, 2, 3]);
+        let variance = (latents - mean.clone()).square().mean_dims(&[0, 2, 3]);
+        let penalty = mean.square().mean() + (variance - 1.0).square().mean();
+        let loss = absolute.clone() + squared.clone() + penalty.clone().mul_scalar(MOMENT_PENALTY);
+        let quantities = vec![
+            ("l1", absolute.detach()),
+            ("mse", squared.detach()),
+            ("latent_moments", penalty.detach()),
+        ];
+        Ok(Objective::new(loss, quantities))
+    }
+
+    fn picture(&mut self, model: &AutoencoderTiny) -> Result<Option<RgbImage>, TrainError> {
+        let device = device_of(model);
+        let count = self.pictures.len().min(8);
+        let originals = self.pictures.batch(&(0..count).collect::<Vec<_>>(), &device);
+        let decoded = model.decode(model.encode(originals.clone())).clamp(-1.0, 1.0);
+        let rows = Tensor::cat(vec![originals, decoded], 0);
+        Ok(Some(picture::grid(&crate::pictures::to_images(rows)?, count, 2)))
+    }
+}

@@ -1,0 +1,13 @@
+//! The objectives as tasks of the one training loop.
+
+mod autoencoder;
+mod cpo;
+mod denoiser;
+mod noising;
+mod sft;
+
+pub use autoencoder::AutoencoderTask;
+pub use cpo::CpoTask;
+pub use denoiser::{Denoiser, DenoiserTask};
+pub use noising::Noising;
+pub use sft::SftTask;

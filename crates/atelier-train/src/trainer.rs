@@ -1,0 +1,363 @@
+//! The one training loop: every objective is a [`Task`] in it.
+
+use crate::{
+    checkpoint::{self, Checkpoint, Progress},
+    error::TrainError,
+    learning_rate::LearningRateSchedule,
+    metrics::MetricsLogger,
+    optimizer::{AdamW, Ema, named_parameters, with_parameters},
+    options::TrainOptions,
+    picture,
+};
+use atelier_core::{noise::NoiseSource, objectives::Objective};
+use burn::{
+    module::Module,
+    optim::{GradientsAccumulator, GradientsParams},
+    tensor::{Device, Tensor},
+};
+use image::RgbImage;
+use std::{ops::ControlFlow, path::Path, time::Instant};
+
+/// What is trained, and on what.
+pub trait Task {
+    /// The trained module.
+    type Model: Module;
+
+    /// Its name in checkpoints and progress bars.
+    fn stage(&self) -> &'static str;
+
+    /// How many examples there are; batches are drawn from them without replacement, epoch by epoch.
+    fn examples(&self) -> usize;
+
+    /// The loss of `model` (with gradients) on the given examples; everything random comes from `noise`.
+    ///
+    /// # Errors
+    /// Whatever keeps a batch from being made.
+    fn objective(
+        &mut self,
+        model: &Self::Model,
+        examples: &[usize],
+        noise: &mut NoiseSource,
+        step: u64,
+    ) -> Result<Objective, TrainError>;
+
+    /// A picture of what `model` (without gradients) can do, if the task has one.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being painted.
+    fn picture(&mut self, model: &Self::Model) -> Result<Option<RgbImage>, TrainError>;
+}
+
+/// News of a run, for progress bars.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrainEvent {
+    /// A phase that is not steps: what it is, and how much of it is done.
+    Preparing {
+        /// For people.
+        what: String,
+        /// Items done.
+        done: usize,
+        /// Items in all.
+        total: usize,
+    },
+    /// Optimiser steps.
+    Step {
+        /// The stage's name.
+        stage: &'static str,
+        /// Steps done.
+        step: u64,
+        /// Steps in all.
+        total: u64,
+        /// The latest loss that was read back.
+        loss: f64,
+        /// The learning rate.
+        learning_rate: f64,
+    },
+    /// Something was written.
+    Saved(std::path::PathBuf),
+}
+
+/// Receives news; `Break` ends the run after the current step, with a checkpoint.
+pub type Events<'a> = dyn FnMut(TrainEvent) -> ControlFlow<()> + 'a;
+
+/// Steps between reads of the logged values: each read waits for the device.
+const READ_EVERY: u64 = 10;
+
+/// Trains `model` (on a device with gradients) and gives it back without gradients, averaged if the run averages.
+///
+/// Writes `metrics.jsonl`, TensorBoard events, sample grids and checkpoints into `output`.
+///
+/// # Errors
+/// [`TrainError::Interrupted`] after a checkpoint when `events` breaks, [`TrainError::Diverged`] when the loss is not
+/// finite, and whatever files and devices fail with.
+pub fn train<T: Task>(
+    task: &mut T,
+    model: T::Model,
+    options: &TrainOptions,
+    output: &Path,
+    events: &mut Events<'_>,
+) -> Result<T::Model, TrainError> {
+    if task.examples() == 0 {
+        return Err(TrainError::Data("there is nothing to train on: the data has no usable example".to_owned()));
+    }
+    let mut run = Run::start(task, model, options, output)?;
+    while run.step < options.max_train_steps {
+        let step_started = Instant::now();
+        run.step(task, options)?;
+        let seconds = step_started.elapsed().as_secs_f64();
+        let samples = (options.train_batch_size * options.gradient_accumulation_steps) as f64;
+        run.pending_rates.push(samples / seconds);
+        let last = run.step == options.max_train_steps;
+        if last || run.step.is_multiple_of(READ_EVERY) {
+            run.read_back()?;
+        }
+        let event = TrainEvent::Step {
+            stage: task.stage(),
+            step: run.step,
+            total: options.max_train_steps,
+            loss: run.loss,
+            learning_rate: run.schedule.at(run.step),
+        };
+        let stop = events(event).is_break() && !last;
+        let due = options.checkpointing_steps > 0 && run.step.is_multiple_of(options.checkpointing_steps);
+        if stop || (due && !last) {
+            run.read_back()?;
+            let saved = run.checkpoint(task.stage()).save(output, options.checkpoints_total_limit)?;
+            let _ = events(TrainEvent::Saved(saved));
+        }
+        if stop {
+            return Err(TrainError::Interrupted { step: run.step });
+        }
+        if options.validation_steps > 0 && (last || run.step.is_multiple_of(options.validation_steps)) {
+            run.validate(task, output, events)?;
+        }
+    }
+    Ok(run.finished())
+}
+
+/// The state of a run between steps.
+struct Run<M: Module> {
+    model: M,
+    optimizer: AdamW,
+    ema: Option<Ema>,
+    schedule: LearningRateSchedule,
+    metrics: MetricsLogger,
+    step: u64,
+    loss: f64,
+    order: NoiseSource,
+    epoch: Epoch,
+    noise: NoiseSource,
+    pending: Vec<Pending>,
+    pending_rates: Vec<f64>,
+}
+
+/// The current pass over the examples.
+struct Epoch {
+    start: atelier_core::noise::NoisePosition,
+    order: Vec<usize>,
+    used: usize,
+}
+
+/// Logged values that are still on the device.
+struct Pending {
+    step: u64,
+    names: Vec<&'static str>,
+    values: Tensor<1>,
+    learning_rate: f64,
+}
+
+impl Epoch {
+    fn begin(source: &mut NoiseSource, examples: usize) -> Self {
+        let start = source.position();
+        Self { start, order: source.permutation(examples), used: 0 }
+    }
+}
+
+impl<M: Module> Run<M> {
+    fn start<T: Task<Model = M>>(
+        task: &T,
+        model: M,
+        options: &TrainOptions,
+        output: &Path,
+    ) -> Result<Self, TrainError> {
+        let device = device_of(&model);
+        let schedule = LearningRateSchedule {
+            base: options.learning_rate,
+            warmup_steps: options.lr_warmup_steps,
+            total_steps: options.max_train_steps,
+            kind: options.lr_scheduler,
+        };
+        let resumed = match &options.resume_from_checkpoint {
+            Some(resume) => Some(Checkpoint::load(&checkpoint::find(output, resume)?, task.stage(), &device)?),
+            None => None,
+        };
+        let done = resumed.as_ref().map_or(0, |checkpoint| checkpoint.progress.step);
+        let metrics = MetricsLogger::open(output, done)?;
+        let averaged = options.ema_decay > 0.0;
+        match resumed {
+            None => {
+                let mut order = NoiseSource::with_stream(options.seed, ORDER_STREAM);
+                let epoch = Epoch::begin(&mut order, task.examples());
+                Ok(Self {
+                    optimizer: AdamW::new(options.adamw()),
+                    ema: averaged.then(|| Ema::new(&model, options.ema_decay)),
+                    model,
+                    schedule,
+                    metrics,
+                    step: 0,
+                    loss: f64::NAN,
+                    order,
+                    epoch,
+                    noise: NoiseSource::with_stream(options.seed, NOISE_STREAM),
+                    pending: Vec::new(),
+                    pending_rates: Vec::new(),
+                })
+            }
+            Some(Checkpoint { progress, model: weights, moments: (first, second), ema }) => {
+                let mut order = NoiseSource::at(progress.order);
+                let mut epoch = Epoch::begin(&mut order, task.examples());
+                epoch.used = progress.used;
+                Ok(Self {
+                    optimizer: AdamW::restore(options.adamw(), progress.step, first, second),
+                    ema: match ema {
+                        Some(shadow) if averaged => Some(Ema::restore(options.ema_decay, shadow)),
+                        None if averaged => Some(Ema::new(&model, options.ema_decay)),
+                        _ => None,
+                    },
+                    model: with_parameters(model, &weights),
+                    schedule,
+                    metrics,
+                    step: progress.step,
+                    loss: f64::NAN,
+                    order,
+                    epoch,
+                    noise: NoiseSource::at(progress.noise),
+                    pending: Vec::new(),
+                    pending_rates: Vec::new(),
+                })
+            }
+        }
+    }
+
+    /// One optimiser step over one or more batches.
+    fn step<T: Task<Model = M>>(&mut self, task: &mut T, options: &TrainOptions) -> Result<(), TrainError> {
+        let learning_rate = self.schedule.at(self.step + 1);
+        let parts = options.gradient_accumulation_steps;
+        let mut accumulator = GradientsAccumulator::new();
+        let mut names = Vec::new();
+        let mut values: Option<Tensor<1>> = None;
+        for _ in 0..parts {
+            let batch = self.batch(task.examples(), options.train_batch_size);
+            let objective = task.objective(&self.model, &batch, &mut self.noise, self.step)?;
+            let loss = objective.loss.div_scalar(parts as f64);
+            accumulator.accumulate(&self.model, GradientsParams::from_grads(loss.backward(), &self.model));
+            names = objective.names;
+            let read = objective.values.inner().div_scalar(parts as f64);
+            values = Some(match values {
+                Some(sum) => sum + read,
+                None => read,
+            });
+        }
+        let (model, norm) = self.optimizer.step(self.model.clone(), accumulator.grads(), learning_rate);
+        self.model = model;
+        self.step += 1;
+        if let Some(ema) = &mut self.ema {
+            ema.update(&self.model, self.step);
+        }
+        if let Some(values) = values {
+            names.push("gradient_norm");
+            let values = Tensor::cat(vec![values, norm], 0);
+            self.pending.push(Pending { step: self.step, names, values, learning_rate });
+        }
+        Ok(())
+    }
+
+    /// The next examples of the epoch; a new epoch begins where one ends.
+    fn batch(&mut self, examples: usize, size: usize) -> Vec<usize> {
+        let mut batch = Vec::with_capacity(size);
+        while batch.len() < size {
+            if self.epoch.used == self.epoch.order.len() {
+                self.epoch = Epoch::begin(&mut self.order, examples);
+            }
+            batch.push(self.epoch.order[self.epoch.used]);
+            self.epoch.used += 1;
+        }
+        batch
+    }
+
+    /// Reads and logs everything since the last read, in one transfer.
+    fn read_back(&mut self) -> Result<(), TrainError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let joined = Tensor::cat(self.pending.iter().map(|pending| pending.values.clone()).collect(), 0);
+        let data = joined.try_into_data().map_err(|error| TrainError::DeviceLost(error.to_string()))?;
+        let mut values = data.iter::<f32>().map(f64::from);
+        for (pending, rate) in self.pending.drain(..).zip(self.pending_rates.drain(..)) {
+            let mut record: Vec<(&str, f64)> =
+                pending.names.iter().copied().zip(values.by_ref().take(pending.names.len())).collect();
+            self.loss = record.first().map_or(f64::NAN, |(_, loss)| *loss);
+            if record.iter().any(|(_, value)| !value.is_finite()) {
+                return Err(TrainError::Diverged { step: pending.step });
+            }
+            record.push(("learning_rate", pending.learning_rate));
+            record.push(("samples_per_second", rate));
+            self.metrics.log(pending.step, &record)?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self, stage: &str) -> Checkpoint {
+        let (first, second) = self.optimizer.moments();
+        Checkpoint {
+            progress: Progress {
+                step: self.step,
+                stage: stage.to_owned(),
+                order: self.epoch.start,
+                used: self.epoch.used,
+                noise: self.noise.position(),
+            },
+            model: named_parameters(&self.model),
+            moments: (first.clone(), second.clone()),
+            ema: self.ema.as_ref().map(|ema| ema.shadow().clone()),
+        }
+    }
+
+    fn validate<T: Task<Model = M>>(
+        &mut self,
+        task: &mut T,
+        output: &Path,
+        events: &mut Events<'_>,
+    ) -> Result<(), TrainError> {
+        let model = self.averaged();
+        if let Some(picture) = task.picture(&model)? {
+            let path = output.join("samples").join(format!("step-{:06}.png", self.step));
+            picture::write_png(&path, &picture, &[("Software", "atelier")])?;
+            self.metrics.log_image(self.step, "samples", &picture)?;
+            let _ = events(TrainEvent::Saved(path));
+        }
+        Ok(())
+    }
+
+    /// The model as it would be kept now, without gradients.
+    fn averaged(&self) -> M {
+        let model = self.model.valid();
+        match &self.ema {
+            Some(ema) => ema.apply(model),
+            None => model,
+        }
+    }
+
+    fn finished(self) -> M {
+        self.averaged()
+    }
+}
+
+/// Streams of the run's seed.
+const ORDER_STREAM: u64 = 1;
+const NOISE_STREAM: u64 = 2;
+
+/// The device of a module's parameters, without gradients.
+pub fn device_of<M: Module>(model: &M) -> Device {
+    model.devices().first().cloned().unwrap_or_else(Device::flex).inner()
+}
