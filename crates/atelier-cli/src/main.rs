@@ -1,2 +1,57 @@
-//! The `atelier` command.
-fn main() {}
+//! The `atelier` command: aligns painting models with an expert's criteria.
+
+mod commands;
+mod failure;
+mod progress;
+
+use clap::{Parser, Subcommand};
+use commands::{criteria, devices, studio, train};
+use failure::Report;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Teaches painting models the criteria of a painter's teacher.
+///
+/// Train on annotated paintings, align with Complex Preference Optimization, and see in which attributes the pictures got
+/// better. Start with `atelier demo`.
+#[derive(Debug, Parser)]
+#[command(name = "atelier", version, max_term_width = 110)]
+struct Arguments {
+    /// Print what happens in detail; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at the tree of criteria: 7 dimensions, 246 pairs of attributes
+    #[command(subcommand)]
+    Criteria(criteria::Command),
+    /// Make paintings with known attributes
+    #[command(subcommand)]
+    Studio(studio::Command),
+    /// Train: from nothing, on attributes (stage 1), or toward them (stage 2)
+    #[command(subcommand)]
+    Train(train::Command),
+    /// List where Atelier can compute
+    Devices(devices::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let level = ["warn", "info", "debug"][usize::from(arguments.verbose).min(2)];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("error,atelier={level}")));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let done = match arguments.command {
+        Command::Criteria(command) => criteria::run(command),
+        Command::Studio(command) => studio::run(command),
+        Command::Train(command) => train::run(command),
+        Command::Devices(arguments) => devices::run(&arguments),
+    };
+    done.map_or_else(Report::report, |()| ExitCode::SUCCESS)
+}

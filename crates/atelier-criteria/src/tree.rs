@@ -74,6 +74,12 @@ impl CriteriaTree {
         }
     }
 
+    /// Everything that is wrong with the embedded tree: nothing.
+    #[must_use]
+    pub fn embedded_problems() -> Vec<CriteriaError> {
+        Self::lint(EMBEDDED)
+    }
+
     /// Everything that is wrong with files in memory; nothing if [`CriteriaTree::from_sources`] would take them.
     #[must_use]
     pub fn lint<N, T>(sources: impl IntoIterator<Item = (N, T)>) -> Vec<CriteriaError>
