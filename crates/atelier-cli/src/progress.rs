@@ -10,7 +10,51 @@ use std::{
     },
 };
 
-/// One bar at a time, for what is being done now.
+const COUNT: &str = "{msg:22} {wide_bar} {pos}/{len} {elapsed} left {eta} {per_sec}";
+const STEPS: &str = "{prefix:12} {wide_bar} {pos}/{len} {elapsed} left {eta} {per_sec} {msg}";
+
+/// A flag that the first interrupt sets; the second quits at once.
+fn listen() -> Result<Arc<AtomicBool>, ctrlc::Error> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(interrupted)
+}
+
+fn bar(template: &str, total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style.progress_chars("█▉▊▋▌▍▎▏ "))
+}
+
+/// A bar for things that are counted, from any thread.
+pub struct Counter {
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
+}
+
+/// Begins to count up to `total`, and to listen for interrupts.
+pub fn counter(what: &'static str, total: u64) -> Result<Counter, ctrlc::Error> {
+    Ok(Counter { bar: bar(COUNT, total).with_message(what), interrupted: listen()? })
+}
+
+impl Counter {
+    /// Shows `done`; breaks after an interrupt.
+    pub fn set(&self, done: u64) -> ControlFlow<()> {
+        self.bar.set_position(done);
+        if self.interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The bars of a training run, one at a time.
 pub struct Progress {
     bar: ProgressBar,
     what: String,
@@ -20,34 +64,23 @@ pub struct Progress {
 impl Progress {
     /// Begins to listen for interrupts.
     pub fn new() -> Result<Self, ctrlc::Error> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || {
-            // The second interrupt does not wait for the step.
-            if flag.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-        })?;
-        Ok(Self { bar: ProgressBar::hidden(), what: String::new(), interrupted })
+        Ok(Self { bar: ProgressBar::hidden(), what: String::new(), interrupted: listen()? })
     }
 
     /// Shows `event`; breaks after an interrupt.
     pub fn show(&mut self, event: TrainEvent) -> ControlFlow<()> {
         match event {
             TrainEvent::Preparing { what, done, total } => {
-                self.begin(&what, total as u64, "{msg:22} {wide_bar} {pos}/{len} {elapsed} left {eta}");
+                self.begin(&what, total as u64, COUNT);
                 self.bar.set_position(done as u64);
             }
             TrainEvent::Step { stage, step, total, loss, learning_rate } => {
-                let template =
-                    "{prefix:12} {wide_bar} {pos}/{len} {elapsed} left {eta} {per_sec} {msg}";
-                self.begin(stage, total, template);
-                if self.bar.position() == 0 && step > 1 {
-                    self.bar.reset_eta();
+                if self.begin(stage, total, STEPS) {
+                    // A resumed run must not count the steps of its predecessor into its rate.
                     self.bar.set_position(step - 1);
                     self.bar.reset_eta();
+                    self.bar.set_prefix(stage);
                 }
-                self.bar.set_prefix(stage);
                 if loss.is_finite() {
                     self.bar.set_message(format!("loss {loss:.4} lr {learning_rate:.1e}"));
                 }
@@ -62,14 +95,15 @@ impl Progress {
         ControlFlow::Continue(())
     }
 
-    fn begin(&mut self, what: &str, total: u64, template: &str) {
+    /// Whether a new bar was begun.
+    fn begin(&mut self, what: &str, total: u64, template: &str) -> bool {
         if self.what == what {
-            return;
+            return false;
         }
         self.bar.finish_and_clear();
         what.clone_into(&mut self.what);
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar = ProgressBar::new(total).with_style(style.progress_chars("█▉▊▋▌▍▎▏ ")).with_message(what.to_owned());
+        self.bar = bar(template, total).with_message(what.to_owned());
+        true
     }
 }
 
