@@ -50,8 +50,9 @@ const LAMBDA_MIN_CLIPPED: &str = "lambda_min_clipped";
 
 /// A `scheduler_config.json` of diffusers.
 ///
-/// One configuration serves every [`SchedulerKind`](super::SchedulerKind). Keys that are absent have the defaults of
-/// `DDIMScheduler`, whatever `_class_name` says; keys that are not used here are kept and written back.
+/// One configuration serves every [`SchedulerKind`](super::SchedulerKind). Keys that are absent have the
+/// defaults of `DDIMScheduler`, whatever `_class_name` says; keys that are not used here are kept and written
+/// back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchedulerConfig {
@@ -76,8 +77,8 @@ pub struct SchedulerConfig {
     pub steps_offset: usize,
     /// Whether the last training timestep is made pure noise (algorithm 1 of arXiv 2305.08891).
     pub rescale_betas_zero_snr: bool,
-    /// Whether [`DDPMScheduler`](super::DDPMScheduler) and [`DDIMScheduler`](super::DDIMScheduler) clip the predicted
-    /// original sample. True suits pixels; latents are not bounded and want false.
+    /// Whether [`DDPMScheduler`](super::DDPMScheduler) and [`DDIMScheduler`](super::DDIMScheduler) clip the
+    /// predicted original sample. True suits pixels; latents are not bounded and want false.
     pub clip_sample: bool,
     /// The largest absolute value that clipping leaves.
     pub clip_sample_range: f64,
@@ -241,6 +242,8 @@ mod tests {
                 "`trained_betas` has 1 values, but `num_train_timesteps` is 1000",
             ),
             (r#"{"trained_betas": [0.1, 0], "num_train_timesteps": 2}"#, "has 0 at index 1"),
+            (r#"{"beta_start": 0.5, "beta_end": 0.5}"#, "`beta_end` makes no usable schedule"),
+            (r#"{"beta_start": 1e-20}"#, "but is 1e0 at timestep 0"),
             (r#"{"clip_sample_range": -1}"#, "`clip_sample_range` is -1"),
             (r#"{"rescale_betas_zero_snr": true}"#, "train with `prediction_type` v_prediction"),
         ] {

@@ -6,10 +6,11 @@ use burn::tensor::Tensor;
 
 const CLASS: &str = "DDIMScheduler";
 
-/// Denoising diffusion implicit models (Song et al., arXiv 2010.02502, equation 12), diffusers' `DDIMScheduler`.
+/// Denoising diffusion implicit models (Song et al., arXiv 2010.02502, equation 12), diffusers'
+/// `DDIMScheduler`.
 ///
-/// As there, every step goes `num_train_timesteps / n` (a whole number) training timesteps down, which with the
-/// spacings `trailing` and `linspace` is not always where the next step starts.
+/// As there, every step goes `num_train_timesteps / n` (a whole number) training timesteps down, which with
+/// the spacings `trailing` and `linspace` is not always where the next step starts.
 #[derive(Debug, Clone)]
 pub struct DDIMScheduler {
     config: SchedulerConfig,
@@ -33,7 +34,8 @@ impl DDIMScheduler {
         })
     }
 
-    /// Adds noise on the way: `eta` in `[0, 1]`, from none to as much as DDPM (equation 16 of arXiv 2010.02502).
+    /// Adds noise on the way: `eta` in `[0, 1]`, from none to as much as DDPM (equation 16 of arXiv
+    /// 2010.02502).
     ///
     /// # Errors
     /// [`SchedulerError::Invalid`] for an `eta` out of its range.

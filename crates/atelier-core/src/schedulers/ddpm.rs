@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 
 const CLASS: &str = "DDPMScheduler";
 
-/// Ancestral sampling (Ho et al., arXiv 2006.11239, algorithm 2), diffusers' `DDPMScheduler` with the variance
-/// `fixed_small`. Adds noise in every step but the last.
+/// Ancestral sampling (Ho et al., arXiv 2006.11239, algorithm 2), diffusers' `DDPMScheduler` with the
+/// variance `fixed_small`. Adds noise in every step but the last.
 #[derive(Debug, Clone)]
 pub struct DDPMScheduler {
     config: SchedulerConfig,

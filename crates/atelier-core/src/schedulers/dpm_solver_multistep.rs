@@ -26,8 +26,8 @@ const NEUTRAL: &[(&str, &[&str])] = &[
 ];
 
 /// DPM-Solver++ of order 2, multistep with midpoints (Lu et al., arXiv 2211.01095, algorithm 2), diffusers'
-/// `DPMSolverMultistepScheduler` with its defaults. The first step and the last are of order 1; the last gives the
-/// predicted original sample. Samples are never clipped.
+/// `DPMSolverMultistepScheduler` with its defaults. The first step and the last are of order 1; the last
+/// gives the predicted original sample. Samples are never clipped.
 #[derive(Debug, Clone)]
 pub struct DPMSolverMultistepScheduler {
     config: SchedulerConfig,
@@ -110,8 +110,8 @@ impl Scheduler for DPMSolverMultistepScheduler {
         let original =
             self.schedule.predict_original(sample.clone(), model_output, &at, self.config.prediction_type);
         let (sigma, next) = (self.sigmas[index], self.sigmas[index + 1]);
-        // alpha of the variance-preserving process, for which sigma is the ratio of noise to sample; exp(-h) of the
-        // paper is the ratio of these.
+        // alpha of the variance-preserving process, for which sigma is the ratio of noise to sample; exp(-h)
+        // of the paper is the ratio of these.
         let [alpha, next_alpha] = [sigma, next].map(|sigma| 1.0 / (sigma * sigma + 1.0).sqrt());
         let ratio = next / sigma;
         let target = self.extrapolate(original.clone(), index);

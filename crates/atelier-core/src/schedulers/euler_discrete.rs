@@ -19,8 +19,8 @@ const NEUTRAL: &[(&str, &[&str])] = &[
 /// Euler steps of the probability flow (Karras et al., arXiv 2206.00364, algorithm 1), diffusers'
 /// `EulerDiscreteScheduler`.
 ///
-/// Samples are `x_0 + sigma noise` with `sigma = sqrt((1 - abar) / abar)`, hence large at first, and scaled for the
-/// model. Samples are never clipped.
+/// Samples are `x_0 + sigma noise` with `sigma = sqrt((1 - abar) / abar)`, hence large at first, and scaled
+/// for the model. Samples are never clipped.
 #[derive(Debug, Clone)]
 pub struct EulerDiscreteScheduler {
     config: SchedulerConfig,

@@ -1,8 +1,8 @@
 //! Noise schedulers with the names and numbers of Hugging Face diffusers.
 //!
-//! [`SchedulerConfig`] is diffusers' `scheduler_config.json`, [`NoiseSchedule`] the forward process that training
-//! uses, and a [`Scheduler`] walks the process backwards. Coefficients are computed on the host in `f64` with `libm`,
-//! so that they are the same natively and in a browser.
+//! [`SchedulerConfig`] is diffusers' `scheduler_config.json`, [`NoiseSchedule`] the forward process that
+//! training uses, and a [`Scheduler`] walks the process backwards. Coefficients are computed on the host in
+//! `f64` with `libm`, so that they are the same natively and in a browser.
 
 mod config;
 mod ddim;
@@ -58,8 +58,9 @@ pub trait Scheduler: Debug {
     /// Whether step `index` adds noise, which [`Self::step`] then takes.
     fn needs_noise(&self, index: usize) -> bool;
 
-    /// Does step `index`, from `sample` and what the model made of it, both `[batch, channels, height, width]`.
-    /// `noise` is unit Gaussian, of the same shape; it is not looked at where [`Self::needs_noise`] is false.
+    /// Does step `index`, from `sample` and what the model made of it, both `[batch, channels, height,
+    /// width]`. `noise` is unit Gaussian, of the same shape; it is not looked at where [`Self::needs_noise`]
+    /// is false.
     ///
     /// # Errors
     /// [`SchedulerError`] if there is no such step, if noise is missing, or if shapes differ.
@@ -100,3 +101,6 @@ fn add_variance(
     check_shape("the noise", &noise, &sample)?;
     Ok(sample + noise.mul_scalar(deviation))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 use super::{BetaSchedule, PredictionType, SchedulerConfig, SchedulerError};
 use burn::tensor::{Tensor, TensorData};
 
-/// The forward process `x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise` (equation 4 of arXiv 2006.11239), and what
-/// follows from it.
+/// The forward process `x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise` (equation 4 of arXiv 2006.11239),
+/// and what follows from it.
 ///
 /// All tensors are `[batch, channels, height, width]`, and all methods take one timestep for each row.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,10 +31,11 @@ impl NoiseSchedule {
                 Some(*product)
             })
             .collect();
+        check_signal(config, &alphas_cumprod)?;
         if config.rescale_betas_zero_snr {
             if config.prediction_type == PredictionType::Epsilon {
-                let problem = "is true, but pure noise says nothing of the sample to a model that predicts the \
-                               noise; train with `prediction_type` v_prediction, or set it to false";
+                let problem = "is true, but pure noise says nothing of the sample to a model that predicts \
+                               the noise; train with `prediction_type` v_prediction, or set it to false";
                 return invalid("rescale_betas_zero_snr", problem.to_owned());
             }
             if alphas_cumprod.len() < 2 {
@@ -45,7 +46,8 @@ impl NoiseSchedule {
         Ok(Self { alphas_cumprod })
     }
 
-    /// As diffusers does for samplers that work with `(1 - abar) / abar`: pure noise becomes almost pure noise.
+    /// As diffusers does for samplers that work with `(1 - abar) / abar`: pure noise becomes almost pure
+    /// noise.
     pub(super) fn without_zero_snr(mut self) -> Self {
         const SMALLEST: f64 = 1.0 / (1_u32 << 24) as f64;
         if let Some(last) = self.alphas_cumprod.last_mut().filter(|last| **last == 0.0) {
@@ -54,7 +56,8 @@ impl NoiseSchedule {
         self
     }
 
-    /// abar of every training timestep, in `[0, 1)`, falling; 0 only at the end, with `rescale_betas_zero_snr`.
+    /// abar of every training timestep, in `[0, 1)`, falling; 0 only at the end, with
+    /// `rescale_betas_zero_snr`.
     pub fn alphas_cumprod(&self) -> &[f64] {
         &self.alphas_cumprod
     }
@@ -70,12 +73,14 @@ impl NoiseSchedule {
     /// x_t of `original` (x_0) and unit Gaussian `noise`.
     ///
     /// # Panics
-    /// As all methods that take timesteps: if one is not below `num_train_timesteps`, or if there is not one per row.
+    /// As all methods that take timesteps: if one is not below `num_train_timesteps`, or if there is not one
+    /// per row.
     pub fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, timesteps: &[usize]) -> Tensor<4> {
         self.combine(original, noise, timesteps, |alpha, sigma| [alpha, sigma])
     }
 
-    /// `sqrt(abar) noise - sqrt(1 - abar) original`, the target of v-prediction (arXiv 2202.00512, appendix D).
+    /// `sqrt(abar) noise - sqrt(1 - abar) original`, the target of v-prediction (arXiv 2202.00512, appendix
+    /// D).
     pub fn velocity(&self, original: Tensor<4>, noise: Tensor<4>, timesteps: &[usize]) -> Tensor<4> {
         self.combine(original, noise, timesteps, |alpha, sigma| [-sigma, alpha])
     }
@@ -189,6 +194,24 @@ fn betas(config: &SchedulerConfig) -> Result<Vec<f64>, SchedulerError> {
     })
 }
 
+/// Refuses schedules whose coefficients would not be finite in the `f32` of the tensors, or would stand
+/// still.
+fn check_signal(config: &SchedulerConfig, alphas_cumprod: &[f64]) -> Result<(), SchedulerError> {
+    let least = f64::from(f32::MIN_POSITIVE);
+    let before = std::iter::once(&1.0).chain(alphas_cumprod);
+    let Some(t) = before.zip(alphas_cumprod).position(|(before, &now)| now >= *before || now < least) else {
+        return Ok(());
+    };
+    let key = if config.trained_betas.is_some() { "trained_betas" } else { "beta_end" };
+    let problem = format!(
+        "makes no usable schedule: what is left of the sample (alphas_cumprod) must fall from 1 with every \
+         timestep and stay above {least:e}, but is {:e} at timestep {t}; check the betas and \
+         `num_train_timesteps`",
+        alphas_cumprod[t]
+    );
+    Err(SchedulerError::Invalid { key, problem })
+}
+
 /// Keeps the last beta of the cosine schedule from 1, where nothing would be left of the sample.
 const LARGEST_BETA: f64 = 0.999;
 
@@ -204,7 +227,8 @@ pub(super) fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
     (0..count).map(|index| start + step * index as f64).collect()
 }
 
-/// Shifts and scales `sqrt(abar)` so that it ends at 0 and starts where it did (algorithm 1 of arXiv 2305.08891).
+/// Shifts and scales `sqrt(abar)` so that it ends at 0 and starts where it did (algorithm 1 of arXiv
+/// 2305.08891).
 fn rescale_to_zero_terminal_snr(alphas_cumprod: &mut [f64]) {
     let [Some(first), Some(last)] =
         [alphas_cumprod.first(), alphas_cumprod.last()].map(|a| a.map(|a| a.sqrt()))
@@ -214,5 +238,81 @@ fn rescale_to_zero_terminal_snr(alphas_cumprod: &mut [f64]) {
     for alpha_cumprod in alphas_cumprod {
         let root = (alpha_cumprod.sqrt() - last) * first / (first - last);
         *alpha_cumprod = root * root;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::NoiseSource;
+    use burn::tensor::Device;
+    use proptest::prelude::*;
+
+    fn schedule(beta_schedule: BetaSchedule) -> NoiseSchedule {
+        NoiseSchedule::new(&SchedulerConfig { beta_schedule, ..Default::default() }).unwrap()
+    }
+
+    fn any_schedule() -> impl Strategy<Value = BetaSchedule> {
+        prop::sample::select(vec![
+            BetaSchedule::Linear,
+            BetaSchedule::ScaledLinear,
+            BetaSchedule::SquaredCosine,
+        ])
+    }
+
+    fn largest_difference(a: Tensor<4>, b: Tensor<4>) -> f64 {
+        f64::from((a - b).abs().max().into_scalar::<f32>())
+    }
+
+    proptest! {
+        #[test]
+        fn the_sample_and_the_noise_come_back(
+            beta_schedule in any_schedule(), steps in prop::array::uniform3(0_usize..1000), seed: u64,
+        ) {
+            let schedule = schedule(beta_schedule);
+            let mut source = NoiseSource::new(seed);
+            let [original, noise] = [(); 2].map(|()| source.normal([3, 2, 3, 2], &Device::flex()));
+            let sample = schedule.add_noise(original.clone(), noise.clone(), &steps);
+            let velocity = schedule.velocity(original.clone(), noise.clone(), &steps);
+            // Values up to 5 in f32 have errors up to 1e-6 or so, by which dividing multiplies.
+            let alphas = steps.map(|t| schedule.alphas_cumprod()[t]);
+            let least = |of: fn(f64) -> f64| alphas.into_iter().map(of).fold(1.0, f64::min);
+            for (output, kind, original_error, noise_error) in [
+                (noise.clone(), PredictionType::Epsilon, 3e-6 / least(f64::sqrt), 0.0),
+                (velocity, PredictionType::VPrediction, 3e-6, 3e-6),
+                (original.clone(), PredictionType::Sample, 0.0, 3e-6 / least(|a| (1.0 - a).sqrt())),
+            ] {
+                let found = schedule.predict_original(sample.clone(), output.clone(), &steps, kind);
+                prop_assert!(largest_difference(found, original.clone()) <= original_error, "{kind:?}");
+                let found = schedule.to_epsilon(sample.clone(), output, &steps, kind);
+                prop_assert!(largest_difference(found, noise.clone()) <= noise_error, "{kind:?}");
+            }
+        }
+
+        #[test]
+        fn noise_grows_with_the_timestep(
+            beta_schedule in any_schedule(),
+            beta_start in 1e-5_f64..0.03,
+            beta_end in 1e-5_f64..0.03,
+            count in 1_usize..2000,
+        ) {
+            let betas = SchedulerConfig { beta_schedule, beta_start, beta_end, ..Default::default() };
+            let config = SchedulerConfig { num_train_timesteps: count, ..betas };
+            let schedule = NoiseSchedule::new(&config).unwrap();
+            prop_assert_eq!(schedule.alphas_cumprod().len(), count);
+            prop_assert!(schedule.alphas_cumprod().iter().all(|&a| 0.0 < a && a < 1.0));
+            prop_assert!(schedule.alphas_cumprod().is_sorted_by(|a, b| a > b));
+            prop_assert!((1..count).all(|t| schedule.snr(t) < schedule.snr(t - 1)));
+        }
+    }
+
+    #[test]
+    fn rescaling_makes_the_last_timestep_pure_noise_and_keeps_the_first() {
+        let config = SchedulerConfig { prediction_type: PredictionType::VPrediction, ..Default::default() };
+        let plain = NoiseSchedule::new(&config).unwrap();
+        let rescaled =
+            NoiseSchedule::new(&SchedulerConfig { rescale_betas_zero_snr: true, ..config }).unwrap();
+        assert_eq!(rescaled.snr(999), 0.0);
+        assert!((rescaled.alphas_cumprod()[0] - plain.alphas_cumprod()[0]).abs() < 1e-12);
     }
 }

@@ -21,8 +21,8 @@ pub(super) fn fractional(config: &SchedulerConfig, n: usize) -> Result<Vec<f64>,
     })
 }
 
-/// `n` whole timesteps, falling, as `DPMSolverMultistepScheduler` chooses them: one more, of which the last is left
-/// to the step to the clean sample.
+/// `n` whole timesteps, falling, as `DPMSolverMultistepScheduler` chooses them: one more, of which the last
+/// is left to the step to the clean sample.
 pub(super) fn without_last(config: &SchedulerConfig, n: usize) -> Result<Vec<f64>, SchedulerError> {
     let train = config.num_train_timesteps;
     let most = if config.timestep_spacing == TimestepSpacing::Trailing { train } else { train - 1 };
@@ -54,7 +54,8 @@ fn leading(
     let timesteps: Vec<usize> = multiples.rev().map(|multiple| multiple * stride + offset).collect();
     if timesteps.first().is_some_and(|&first| first >= train) {
         let problem = format!(
-            "`steps_offset` = {offset} moves the first timestep to {}, beyond the last of {train}; choose fewer steps",
+            "`steps_offset` = {offset} moves the first timestep to {}, beyond the last of {train}; \
+             choose fewer steps",
             timesteps[0]
         );
         return Err(SchedulerError::Steps { steps, problem });
