@@ -135,8 +135,7 @@ impl Pipeline {
         let unet = unet_config.init(device).map_err(model(UNET_CONFIG))?;
         let vae = vae_config.init(device).map_err(model(VAE_CONFIG))?;
         let text_encoder = text_config.init(device).map_err(model(TEXT_CONFIG))?;
-        let scheduler_config = serde_json::from_slice(&files.read(SCHEDULER)?)
-            .map_err(|error| PipelineError::File { path: SCHEDULER.to_owned(), reason: error.to_string() })?;
+        let scheduler_config = SchedulerConfig::from_json(&files.read(SCHEDULER)?)?;
         Ok(Self {
             unet: weights::load_into(unet, &files.read(UNET_WEIGHTS)?).map_err(weights(UNET_WEIGHTS))?,
             vae: weights::load_into(vae, &files.read(VAE_WEIGHTS)?).map_err(weights(VAE_WEIGHTS))?,
