@@ -1,5 +1,6 @@
 //! The embedded data: a procedural painter whose pictures carry known attributes.
 
+pub mod annotator;
 mod brushwork;
 mod buffer;
 mod canvas;
@@ -10,12 +11,14 @@ mod finish;
 mod grade;
 pub mod knobs;
 pub mod leaves;
+pub mod measure;
 mod noise;
 pub mod painting;
 mod scene;
 mod shape;
 pub mod sheet;
 
+pub use annotator::{Annotator, AnnotatorError, EvaluationTable, FitOptions, LeafMeasure};
 pub use atelier_criteria::{Labels, Side};
 pub use captions::{Companion, Genre, Moment, Motif, SceneSpec};
 pub use dataset::{DatasetOptions, DatasetSummary, StudioError, write_dataset};

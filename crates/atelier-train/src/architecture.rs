@@ -1,5 +1,7 @@
 //! The small painter: an architecture that two processor cores train in an evening and a browser loads in seconds.
 
+mod colour_passing;
+
 use crate::{error::TrainError, tokenizer};
 use atelier_core::{
     models::{
@@ -14,10 +16,8 @@ use atelier_core::{
     schedulers::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing},
     text::PromptTokenizer,
 };
-use burn::{
-    module::{Module, ModuleMapper, Param},
-    tensor::{Device, Tensor},
-};
+use burn::{module::Module, tensor::Device};
+use colour_passing::ColourPassing;
 
 /// Tokens of a prompt: a caption and a dozen attributes.
 const PROMPT_TOKENS: usize = 77;
@@ -86,7 +86,7 @@ pub fn small_painter<'a>(
     device.seed(seed);
     let failed = |error: ModelError| TrainError::Model(error);
     Ok(Pipeline {
-        vae: vae_config.init(device).map_err(failed)?.materialize().map(&mut ResidualInitialisation::default()),
+        vae: vae_config.init(device).map_err(failed)?.materialize().map(&mut ColourPassing::default()),
         unet: unet_config.init(device).map_err(failed)?.materialize(),
         text_encoder: text_config.init(device).map_err(failed)?.materialize(),
         unet_config,
@@ -95,35 +95,4 @@ pub fn small_painter<'a>(
         tokenizer,
         scheduler_config,
     })
-}
-
-/// Rescales PyTorch's default initialisation of an autoencoder so that signals neither fade nor grow on their way.
-///
-/// The default gives each convolution a sixth of the variance that keeps a ReLU network's signals alive (He et al.,
-/// arXiv 1502.01852); there is no normalisation to make up for it. Residual blocks begin as identities (Zhang et al.,
-/// arXiv 1901.09321). On studio paintings the L1 error after 120 steps is 0.15 instead of 0.21.
-#[derive(Debug, Default)]
-struct ResidualInitialisation {
-    path: Vec<String>,
-}
-
-impl ModuleMapper for ResidualInitialisation {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let is_convolution = D == 4;
-        let ends_a_block = self.path.ends_with(&["conv".to_owned(), "4".to_owned(), "weight".to_owned()]);
-        let factor = match (is_convolution, ends_a_block) {
-            (false, _) => return parameter,
-            (true, true) => 0.0,
-            (true, false) => f64::sqrt(6.0),
-        };
-        parameter.map(|weight| weight.mul_scalar(factor))
-    }
 }
