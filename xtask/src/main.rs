@@ -1,2 +1,48 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks behind `cargo xtask`.
+
+mod command;
+mod debian;
+mod lint;
+mod setup;
+mod site;
+mod test;
+mod wasm;
+
+use clap::{Parser, Subcommand};
+
+/// Installs, checks, tests and builds Atelier.
+///
+/// Every command that runs is printed first, so that it can be repeated by hand.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    arg_required_else_help = true,
+    after_help = "In a fresh clone, `cargo xtask test` is all that is needed: it installs what the tests lack, \
+                  then checks and tests everything. `cargo xtask setup && cargo xtask site` builds the page into dist/."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Installs what building needs beside Rust; skips what is there.
+    Setup(setup::Arguments),
+    /// Installs what the tests need, checks formatting, lints and documentation, then runs every test.
+    Test,
+    /// Checks formatting, lints, documentation and the WebAssembly build, without running a test.
+    Lint(lint::Arguments),
+    /// Builds the page into dist/ and prints how much a visitor downloads.
+    Site,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Setup(arguments) => setup::chosen(&arguments),
+        Task::Test => test::all(),
+        Task::Lint(arguments) => lint::chosen(&arguments),
+        Task::Site => site::build(),
+    }
+}
