@@ -1,11 +1,12 @@
 //! The `atelier` command: aligns painting models with an expert's criteria.
 
+mod base_model;
 mod commands;
 mod failure;
 mod progress;
 
 use clap::{Parser, Subcommand};
-use commands::{criteria, devices, studio, train};
+use commands::{annotate, criteria, demo, devices, studio, train};
 use failure::Report;
 use std::process::ExitCode;
 
@@ -28,12 +29,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Teach, align, compare and explain on embedded data, in ten minutes and without any download
+    Demo(demo::Arguments),
     /// Look at the tree of criteria: 7 dimensions, 246 pairs of attributes
     #[command(subcommand)]
     Criteria(criteria::Command),
     /// Make paintings with known attributes
     #[command(subcommand)]
     Studio(studio::Command),
+    /// Add measured attributes to a folder of pictures
+    Annotate(annotate::Arguments),
     /// Train: from nothing, on attributes (stage 1), or toward them (stage 2)
     #[command(subcommand)]
     Train(train::Command),
@@ -48,6 +53,8 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("error,atelier={level}")));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Criteria(command) => criteria::run(command),
         Command::Studio(command) => studio::run(command),
         Command::Train(command) => train::run(command),

@@ -5,6 +5,7 @@ use atelier_core::{
     models::ModelError, pipeline::PipelineError, sampling::SamplingError, schedulers::SchedulerError, text::TextError,
 };
 use atelier_criteria::CriteriaError;
+use atelier_studio::StudioError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -87,4 +88,7 @@ pub enum TrainError {
     #[error(transparent)]
     /// See [`TokenizerError`].
     Tokenizer(#[from] TokenizerError),
+    #[error(transparent)]
+    /// See [`StudioError`].
+    Studio(#[from] StudioError),
 }

@@ -1,6 +1,8 @@
 //! One module for each command.
 
+pub mod annotate;
 pub mod criteria;
+pub mod demo;
 pub mod devices;
 pub mod studio;
 pub mod train;

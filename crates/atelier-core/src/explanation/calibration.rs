@@ -84,6 +84,20 @@ impl Calibration {
         Self { default, leaves, expected_error: None }
     }
 
+    /// As [`Calibration::fit`], with the expected error measured: a fit on two of three observations predicts the others.
+    pub fn fit_held_out(observations: &[(String, f64, bool)]) -> Self {
+        let part = |held: bool| {
+            let chosen = observations.iter().enumerate().filter(move |(index, _)| (index % 3 == 2) == held);
+            chosen.map(|(_, (leaf, evidence, positive))| (leaf.as_str(), *evidence, *positive))
+        };
+        let fitted = Self::fit(part(false));
+        let predictions: Vec<(f64, bool)> =
+            part(true).map(|(leaf, evidence, positive)| (fitted.leaf(leaf).probability(evidence), positive)).collect();
+        let all = observations.iter().map(|(leaf, evidence, positive)| (leaf.as_str(), *evidence, *positive));
+        let expected_error = (!predictions.is_empty()).then(|| expected_calibration_error(&predictions));
+        Self { expected_error, ..Self::fit(all) }
+    }
+
     /// The calibration of one leaf.
     pub fn leaf(&self, id: &str) -> LeafCalibration {
         self.leaves.get(id).copied().unwrap_or(self.default)

@@ -1,0 +1,52 @@
+//! `atelier demo`: the main job on embedded data.
+
+use super::TreeArguments;
+use crate::{base_model, failure::Failure, progress::Progress};
+use anstream::println;
+use atelier_train::{
+    demo::{DemoOptions, demo},
+    device::DeviceChoice,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `atelier demo`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder for report, pictures and models; an earlier demo there is replaced
+    #[arg(long, value_name = "DIR", default_value = "atelier-demo")]
+    out: PathBuf,
+    /// Two minutes instead of ten: less data, fewer steps, rougher pictures
+    #[arg(long)]
+    quick: bool,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Decides data, training and pictures
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    tree: TreeArguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { out, quick, device, seed, tree } = arguments;
+    let options = DemoOptions { out: out.clone(), device: *device, quick: *quick, seed: *seed };
+    let mut progress = Progress::new()?;
+    let (page, report) = demo(&options, &base_model::files(), tree.load()?.as_ref(), &mut |event| progress.show(event))?;
+    drop(progress);
+    println!(
+        "negative attributes per picture: {:.2} before, {:.2} after ({:+.0} %)",
+        report.base.negatives.mean,
+        report.aligned.negatives.mean,
+        -100.0 * report.reduction()
+    );
+    println!(
+        "positive attributes per picture: {:.2} before, {:.2} after",
+        report.base.positives.mean, report.aligned.positives.mean
+    );
+    println!("difference between pictures: {:.0} % of the base's", 100.0 * report.diversity());
+    println!("{}", page.display());
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! The main job from end to end, on embedded data: teach, align, compare, explain.
+
+use crate::{
+    atomic,
+    device::DeviceChoice,
+    error::TrainError,
+    evaluation::evaluate,
+    explanations::PictureExplainer,
+    metrics,
+    options::{Granularity, TrainOptions},
+    painter::{PaintOptions, paint},
+    report::{self, ExplainedPair, LossCurve, Report, Timing},
+    run,
+    trainer::{Events, TrainEvent},
+};
+use atelier_core::{explanation::ExplanationOptions, pipeline::Pipeline, schedulers::SchedulerKind};
+use atelier_criteria::{CriteriaTree, Labels};
+use atelier_studio::{Annotator, DatasetOptions, PaintingSpec, write_dataset};
+use image::RgbImage;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What the demo does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DemoOptions {
+    /// Where everything goes.
+    pub out: PathBuf,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Two minutes instead of ten.
+    pub quick: bool,
+    /// Decides data, training and pictures.
+    pub seed: u64,
+}
+
+/// How much of everything.
+struct Plan {
+    paintings: u64,
+    sft_steps: u64,
+    cpo_steps: u64,
+    pictures: usize,
+    steps: usize,
+    explained: usize,
+    leaves: usize,
+    draws: usize,
+    calibrated: u64,
+}
+
+impl Plan {
+    fn new(quick: bool) -> Self {
+        if quick {
+            Self {
+                paintings: 100,
+                sft_steps: 16,
+                cpo_steps: 24,
+                pictures: 64,
+                steps: 8,
+                explained: 1,
+                leaves: 6,
+                draws: 8,
+                calibrated: 3,
+            }
+        } else {
+            Self {
+                paintings: 400,
+                sft_steps: 100,
+                cpo_steps: 120,
+                pictures: 64,
+                steps: 16,
+                explained: 3,
+                leaves: 12,
+                draws: 16,
+                calibrated: 12,
+            }
+        }
+    }
+}
+
+/// Seed offsets that keep data for training, calibration and captions apart.
+const CALIBRATION: u64 = 1 << 32;
+const CAPTIONS: u64 = 2 << 32;
+
+/// Runs the demo with the embedded base model `base` (its files by relative path); gives the path of `report.html`.
+///
+/// Everything appears in `options.out` at once when it is complete; an earlier demo there is replaced.
+///
+/// # Errors
+/// [`TrainError`]; nothing is left behind.
+pub fn demo(
+    options: &DemoOptions,
+    base: &BTreeMap<String, Vec<u8>>,
+    tree: &CriteriaTree,
+    events: &mut Events<'_>,
+) -> Result<(PathBuf, Report), TrainError> {
+    refuse_foreign_folder(&options.out)?;
+    let started = Instant::now();
+    let plan = Plan::new(options.quick);
+    let temporary = atomic::temporary_directory(&options.out)?;
+    let folder = temporary.path();
+    let device = options.device.device()?;
+    for (name, bytes) in base {
+        atomic::write_file(&folder.join("base").join(name), |writer| writer.write_all(bytes))?;
+    }
+    let mut timings = Vec::new();
+    let mut lap = Instant::now();
+    let mut time = |what: &str| {
+        timings.push(Timing { what: what.to_owned(), seconds: lap.elapsed().as_secs_f64() });
+        lap = Instant::now();
+    };
+    paint_data(folder, &plan, options.seed, events)?;
+    time("painting studio data");
+    let auxiliary = run::sft(&stage(options, folder, &plan, "auxiliary"), tree, events)?;
+    time("stage 1: the auxiliary model");
+    let aligned = run::cpo(
+        &TrainOptions { auxiliary: auxiliary.clone(), ..stage(options, folder, &plan, "aligned") },
+        tree,
+        events,
+    )?;
+    time("stage 2: alignment");
+    let base = Pipeline::load(&folder.join("base") as &Path, &device)?;
+    let aligned = Pipeline::load(&aligned as &Path, &device)?;
+    let auxiliary = Pipeline::load(&auxiliary as &Path, &device)?;
+    let requests: Vec<(String, u64)> = (0..plan.pictures as u64)
+        .map(|index| (PaintingSpec::from_seed(options.seed + CAPTIONS, index).caption(), options.seed + index))
+        .collect();
+    let paint_options = PaintOptions {
+        steps: plan.steps,
+        scheduler: SchedulerKind::DpmSolverMultistep,
+        guidance_scale: if options.quick { 1.0 } else { 1.5 },
+        ..PaintOptions::default()
+    };
+    let mut sample = |pipeline: &Pipeline, what: &str| {
+        let mut tell = |done: f64| {
+            let (done, total) = ((done * requests.len() as f64) as usize, requests.len());
+            events(TrainEvent::Preparing { what: what.to_owned(), done, total })
+        };
+        paint(pipeline, &requests, &paint_options, &mut tell)
+    };
+    let before = sample(&base, "sampling the base")?;
+    let after = sample(&aligned, "sampling the aligned")?;
+    time("sampling both models");
+    let found = [evaluate(&before, tree), evaluate(&after, tree)];
+    time("measuring");
+    let mut explainer = PictureExplainer::new(
+        &auxiliary,
+        tree,
+        ExplanationOptions { draws: plan.draws, ..ExplanationOptions::default() },
+    );
+    calibrate(&mut explainer, &plan, options.seed, events)?;
+    let chosen = most_changed(&found[0].labels, &found[1].labels, plan.explained);
+    let mut explained = Vec::new();
+    for (done, index) in chosen.into_iter().enumerate() {
+        let event = TrainEvent::Preparing { what: "explaining".to_owned(), done, total: plan.explained };
+        if events(event).is_break() {
+            return Err(TrainError::Interrupted { step: 0 });
+        }
+        let leaves = leaves_to_explain(&found[0].labels[index], &found[1].labels[index], plan.leaves);
+        let explain = |picture: &RgbImage| explainer.explain(picture, &requests[index].0, &leaves);
+        explained.push(ExplainedPair {
+            index,
+            base: explain(&before[index])?,
+            aligned: explain(&after[index])?,
+        });
+    }
+    time("explaining");
+    let [base_found, aligned_found] = found;
+    let report = Report {
+        quick: options.quick,
+        seed: options.seed,
+        captions: requests.iter().map(|(caption, _)| caption.clone()).collect(),
+        base: base_found,
+        aligned: aligned_found,
+        curves: vec![
+            LossCurve::read(&folder.join("auxiliary"), "Stage 1: denoising error of the auxiliary model", "mse")?,
+            LossCurve::read(&folder.join("aligned"), "Stage 2: distance to the positive target", "mse_winning")?,
+            LossCurve::read(&folder.join("aligned"), "Stage 2: distance to the reference", "mse_reference")?,
+            LossCurve::read(&folder.join("aligned"), "Stage 2: loss", "loss")?,
+        ],
+        calibration_error: explainer.calibration().expected_error,
+        explained,
+        timings,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    report::write(folder, &report, tree, &before, &after)?;
+    atomic::replace_directory(&temporary.keep(), &options.out)?;
+    Ok((options.out.join("report.html"), report))
+}
+
+/// An earlier demo may be replaced, anything else may not.
+fn refuse_foreign_folder(out: &Path) -> Result<(), TrainError> {
+    let holds_something = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if holds_something && !out.join("report.json").is_file() {
+        let reason = format!("{} is not empty and holds no earlier demo; name another folder with --out", out.display());
+        return Err(TrainError::Option(reason));
+    }
+    Ok(())
+}
+
+fn paint_data(folder: &Path, plan: &Plan, seed: u64, events: &mut Events<'_>) -> Result<(), TrainError> {
+    let options = DatasetOptions { count: plan.paintings, seed, size: 128 };
+    let (painted, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    // Paintings come from many threads, the events must come from this one.
+    thread::scope(|scope| {
+        let painter = scope.spawn(|| {
+            write_dataset(&folder.join("data"), options, &|done, _| {
+                painted.fetch_max(done, Ordering::Relaxed);
+                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        });
+        while !painter.is_finished() {
+            let (done, total) = (painted.load(Ordering::Relaxed) as usize, options.count as usize);
+            if events(TrainEvent::Preparing { what: "painting".to_owned(), done, total }).is_break() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        match painter.join() {
+            Ok(done) => done.map(|_| ()).map_err(TrainError::from),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// The options of either stage: found by trying on the shipped base model.
+fn stage(options: &DemoOptions, folder: &Path, plan: &Plan, name: &str) -> TrainOptions {
+    let aligns = name == "aligned";
+    TrainOptions {
+        data: folder.join("data"),
+        model: folder.join("base"),
+        output_dir: folder.join(name),
+        device: options.device,
+        seed: options.seed,
+        max_train_steps: if aligns { plan.cpo_steps } else { plan.sft_steps },
+        train_batch_size: 8,
+        learning_rate: if aligns { 1e-4 } else { 2e-4 },
+        lr_warmup_steps: 8,
+        snr_gamma: 0.0,
+        checkpointing_steps: 0,
+        validation_steps: 0,
+        target_guidance: 1.0,
+        granularity: Granularity::Set,
+        ..TrainOptions::default()
+    }
+}
+
+fn calibrate(
+    explainer: &mut PictureExplainer<'_>,
+    plan: &Plan,
+    seed: u64,
+    events: &mut Events<'_>,
+) -> Result<(), TrainError> {
+    let examples: Vec<(RgbImage, String, Labels)> = (0..plan.calibrated)
+        .map(|index| {
+            let spec = PaintingSpec::from_seed(seed + CALIBRATION, index);
+            (spec.paint(128), spec.caption(), spec.labels())
+        })
+        .collect();
+    let total = examples.len();
+    explainer.calibrate(&examples, &mut |done| {
+        let _ = events(TrainEvent::Preparing { what: "calibrating".to_owned(), done, total });
+    })
+}
+
+/// The pictures that lost most negative attributes.
+fn most_changed(before: &[Labels], after: &[Labels], count: usize) -> Vec<usize> {
+    let gain = |index: usize| before[index].negative.len() as i64 - after[index].negative.len() as i64;
+    let mut order: Vec<usize> = (0..before.len()).collect();
+    order.sort_by_key(|&index| (-gain(index), index));
+    order.truncate(count);
+    order
+}
+
+/// Leaves that changed come first, then those that show in either picture, then any.
+fn leaves_to_explain<'a>(before: &'a Labels, after: &'a Labels, count: usize) -> Vec<&'a str> {
+    fn signed(labels: &Labels) -> BTreeSet<(&str, bool)> {
+        let positive = labels.positive.iter().map(|id| (id.as_str(), true));
+        positive.chain(labels.negative.iter().map(|id| (id.as_str(), false))).collect()
+    }
+    let (before, after) = (signed(before), signed(after));
+    let changed = before.symmetric_difference(&after).map(|&(id, _)| id);
+    let kept = before.intersection(&after).map(|&(id, _)| id);
+    let any = Annotator::embedded().measured().map(|leaf| -> &'a str { leaf.id() });
+    let mut chosen: Vec<&str> = Vec::new();
+    for id in changed.chain(kept).chain(any) {
+        if chosen.len() < count && !chosen.contains(&id) {
+            chosen.push(id);
+        }
+    }
+    chosen
+}
+
+impl LossCurve {
+    fn read(output: &Path, title: &str, name: &str) -> Result<Self, TrainError> {
+        let records = metrics::read(output)?;
+        let points = records.iter().filter_map(|record| Some((record.get("step")?.as_f64()?, record.get(name)?.as_f64()?)));
+        Ok(Self { title: title.to_owned(), points: points.collect() })
+    }
+}

@@ -1,0 +1,103 @@
+//! Explaining whole pictures: which leaves to ask for, calibration, and maps to look at.
+
+use crate::{error::TrainError, picture, trainer::device_of};
+use atelier_core::{
+    explanation::{Calibration, ExplanationError, ExplanationOptions, Explainer, LeafExplanation, NodeSummary, summarise},
+    pipeline::Pipeline,
+};
+use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
+use burn::tensor::{Tensor, TensorData};
+use image::RgbImage;
+use serde::Serialize;
+
+/// Everything that was found in one picture.
+#[derive(Debug, Clone, Serialize)]
+pub struct PictureExplanation {
+    /// Its caption.
+    pub caption: String,
+    /// The leaves that were asked for, the most decisive first.
+    pub leaves: Vec<LeafExplanation>,
+    /// What they say together, for every inner node.
+    pub nodes: Vec<NodeSummary>,
+}
+
+/// Asks `auxiliary`, the model of the first stage, for leaves of pictures.
+pub struct PictureExplainer<'a> {
+    auxiliary: &'a Pipeline,
+    tree: &'a CriteriaTree,
+    calibration: Calibration,
+    options: ExplanationOptions,
+}
+
+impl<'a> PictureExplainer<'a> {
+    /// An explainer whose probabilities are not calibrated yet.
+    pub fn new(auxiliary: &'a Pipeline, tree: &'a CriteriaTree, options: ExplanationOptions) -> Self {
+        Self { auxiliary, tree, calibration: Calibration::fit([]), options }
+    }
+
+    /// The calibration in use.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Calibrates on annotated pictures: two of three are fitted on, the others give the calibration error.
+    ///
+    /// # Errors
+    /// [`TrainError`] if the model or the device fails.
+    pub fn calibrate(
+        &mut self,
+        examples: &[(RgbImage, String, Labels)],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(), TrainError> {
+        let mut observations: Vec<(String, f64, bool)> = Vec::new();
+        for (done, (image, caption, labels)) in examples.iter().enumerate() {
+            let ids: Vec<&str> = labels.positive.iter().chain(&labels.negative).map(String::as_str).collect();
+            for leaf in self.leaves(image, caption, &ids)? {
+                let positive = labels.positive.contains(&leaf.leaf);
+                observations.push((leaf.leaf, leaf.evidence, positive));
+            }
+            progress(done + 1);
+        }
+        self.calibration = Calibration::fit_held_out(&observations);
+        Ok(())
+    }
+
+    /// Explains `image` by the given leaves.
+    ///
+    /// # Errors
+    /// [`TrainError`] for an unknown leaf, or if the model or the device fails.
+    pub fn explain(&self, image: &RgbImage, caption: &str, ids: &[&str]) -> Result<PictureExplanation, TrainError> {
+        let mut leaves = self.leaves(image, caption, ids)?;
+        let decisiveness = |leaf: &LeafExplanation| (leaf.probability - 0.5).abs();
+        leaves.sort_by(|first, second| decisiveness(second).total_cmp(&decisiveness(first)));
+        let nodes = summarise(self.tree, &leaves);
+        Ok(PictureExplanation { caption: caption.to_owned(), leaves, nodes })
+    }
+
+    fn leaves(&self, image: &RgbImage, caption: &str, ids: &[&str]) -> Result<Vec<LeafExplanation>, TrainError> {
+        let device = device_of(&self.auxiliary.unet);
+        let schedule = self.auxiliary.noise_schedule()?;
+        let failed = |error: ExplanationError| TrainError::DeviceLost(error.to_string());
+        let kind = self.auxiliary.scheduler_config.prediction_type;
+        let explainer = Explainer::new(&self.auxiliary.unet, &schedule, kind, &self.calibration, self.options)
+            .map_err(failed)?;
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let pixels = Tensor::from_data(TensorData::new(picture::to_chw(image), [1, 3, height, width]), &device);
+        let noisy = explainer.picture(&self.auxiliary.encode_pictures(pixels));
+        ids.iter()
+            .map(|id| {
+                let leaf = self.tree.require_leaf(id)?;
+                let prompt = |positive: Vec<String>, negative: Vec<String>| {
+                    Prompt { caption: caption.to_owned(), positive, negative }.compose()
+                };
+                let prompts = [
+                    prompt(vec![leaf.positive.phrase.clone()], Vec::new()),
+                    prompt(Vec::new(), vec![leaf.negative.phrase.clone()]),
+                ];
+                let states = self.auxiliary.encode_prompts(&[&prompts[0], &prompts[1]], &device)?;
+                let (positive, negative) = (states.clone().slice([0..1]), states.slice([1..2]));
+                futures_lite::future::block_on(explainer.leaf(&noisy, id, &positive, &negative)).map_err(failed)
+            })
+            .collect()
+    }
+}

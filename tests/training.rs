@@ -1,0 +1,184 @@
+//! The three runs on tiny pictures: results, resuming, interrupts, and bad input.
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
+use support::{atelier, error_of, succeed};
+
+/// A folder with tiny data and a tiny model.
+struct Workshop {
+    folder: tempfile::TempDir,
+}
+
+impl Workshop {
+    fn new() -> Self {
+        let workshop = Self { folder: tempfile::tempdir().expect("a folder") };
+        let data = workshop.text("data");
+        succeed(&["studio", "paint", "--count", "20", "--size", "32", "--seed", "1", "--out", &data]);
+        workshop.succeed("pretrain", "base", &["--autoencoder-steps", "2", "--autoencoder-crop", "16", "--max-train-steps", "2"]);
+        workshop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    /// `atelier train RUN` on the tiny data into the folder `out`.
+    fn arguments(&self, run: &str, out: &str, more: &[&str]) -> Vec<String> {
+        let (data, out) = (self.text("data"), self.text(out));
+        let common = ["train", run, "--data", &data, "--output-dir", &out, "--device", "cpu", "--size", "32"];
+        let crop: &[&str] = if run == "pretrain" { &["--autoencoder-crop", "16"] } else { &[] };
+        let small = ["--train-batch-size", "2", "--validation-steps", "0"];
+        let mut seen = std::collections::BTreeSet::new();
+        let all = common.iter().chain(&small).chain(crop).chain(more).map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        // A flag given twice is an error; the later one is meant.
+        let mut kept: Vec<String> = Vec::new();
+        let mut index = all.len();
+        while index > 0 {
+            index -= 1;
+            if all[index].starts_with("--") && !seen.insert(all[index].clone()) {
+                kept.pop();
+                continue;
+            }
+            kept.push(all[index].clone());
+        }
+        kept.reverse();
+        kept
+    }
+
+    fn succeed(&self, run: &str, out: &str, more: &[&str]) {
+        let arguments = self.arguments(run, out, more);
+        succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn error(&self, run: &str, out: &str, more: &[&str]) -> (Option<i32>, String) {
+        let arguments = self.arguments(run, out, more);
+        error_of(&mut atelier(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+    }
+}
+
+fn weights(output: &Path) -> Vec<u8> {
+    fs::read(output.join("model/unet/diffusion_pytorch_model.safetensors")).expect("weights")
+}
+
+#[test]
+fn a_model_is_pretrained_taught_and_aligned() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    workshop.succeed("sft", "auxiliary", &["--model", &base, "--max-train-steps", "3", "--validation-steps", "3"]);
+    assert!(workshop.path("auxiliary/samples/step-000003.png").is_file());
+    let auxiliary = workshop.text("auxiliary/model");
+    let more = ["--model", base.as_str(), "--auxiliary", &auxiliary, "--max-train-steps", "4"];
+    for stabilisation in ["none", "constant", "safeguard", "norm-ratio"] {
+        workshop.succeed("cpo", stabilisation, &[&more[..], &["--stabilisation", stabilisation]].concat());
+    }
+    workshop.succeed("cpo", "leaf", &[&more[..], &["--granularity", "leaf", "--dimension-weight", "composition=0"]].concat());
+    assert_ne!(weights(&workshop.path("norm-ratio")), weights(&workshop.path("base")));
+    let metrics = fs::read_to_string(workshop.path("norm-ratio/metrics.jsonl")).expect("metrics");
+    assert_eq!(metrics.lines().count(), 4);
+    let logged = [
+        "loss", "u", "sigmoid_u", "implicit_accuracy", "gradient_norm_winning", "gradient_norm_losing", "gradient_cosine",
+        "lambda", "mse_winning", "mse_reference", "learning_rate", "samples_per_second",
+    ];
+    for line in metrics.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        for name in logged {
+            assert!(record[name].is_f64(), "{name} is missing: {line}");
+        }
+    }
+    assert!(fs::read_dir(workshop.path("norm-ratio/logs")).expect("logs").count() == 1);
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bits() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let more = ["--model", base.as_str(), "--max-train-steps", "12", "--ema-decay", "0.9", "--checkpointing-steps", "5"];
+    workshop.succeed("sft", "straight", &more);
+    let checkpoint = workshop.path("straight/checkpoint-000005");
+    assert!(checkpoint.is_dir() && workshop.path("straight/checkpoint-000010").is_dir());
+    fs::create_dir(workshop.path("resumed")).expect("made");
+    fs::rename(checkpoint, workshop.path("resumed/checkpoint-000005")).expect("moved");
+    workshop.succeed("sft", "resumed", &[&more[..], &["--resume"]].concat());
+    assert!(weights(&workshop.path("straight")) == weights(&workshop.path("resumed")));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_a_checkpoint_and_exits_with_130() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let arguments = workshop.arguments("sft", "stopped", &["--model", &base, "--max-train-steps", "100000"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut child = atelier(&arguments).stderr(Stdio::null()).spawn().expect("starts");
+    let metrics = workshop.path("stopped/metrics.jsonl");
+    while !fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 0) {
+        assert!(child.try_wait().expect("asked").is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let folder = fs::read_dir(workshop.path("stopped")).expect("a folder");
+    assert!(folder.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("checkpoint-")));
+}
+
+#[test]
+fn bad_input_is_named_and_loses_nothing() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let unet = workshop.path("base/model/unet/diffusion_pytorch_model.safetensors");
+    workshop.succeed("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
+    let earlier = weights(&workshop.path("auxiliary"));
+    let whole = fs::read(&unet).expect("weights");
+    let fails = |needles: &[&str]| {
+        let (code, message) = workshop.error("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
+        assert_eq!(code, Some(1), "{message}");
+        for needle in needles {
+            assert!(message.contains(needle), "{needle} is not in: {message}");
+        }
+        assert!(weights(&workshop.path("auxiliary")) == earlier, "the earlier result was touched");
+    };
+    fs::write(&unet, &whole[..whole.len() / 2]).expect("written");
+    fails(&["unet/diffusion_pytorch_model.safetensors"]);
+    fs::remove_file(&unet).expect("removed");
+    fails(&["unet/diffusion_pytorch_model.safetensors", "model folder"]);
+    fs::write(&unet, &whole).expect("written");
+    let metadata = workshop.path("data/train/metadata.jsonl");
+    let lines = fs::read_to_string(&metadata).expect("metadata");
+    fs::write(&metadata, &lines[..lines.len() - 20]).expect("written");
+    fails(&["metadata.jsonl, line 16"]);
+    fs::write(&metadata, lines.replacen("color-relations.", "colour-relations.", 1)).expect("written");
+    fails(&["metadata.jsonl, line", "colour-relations."]);
+    fs::write(&metadata, "").expect("written");
+    fails(&["metadata.jsonl"]);
+    fs::write(&metadata, &lines).expect("written");
+    fs::write(workshop.path("data/train/000003.png"), b"not a picture").expect("written");
+    fails(&["000003.png"]);
+}
+
+#[test]
+fn a_configuration_file_teaches_and_flags_win() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let file = workshop.path("run.toml");
+    fs::write(&file, "max-train-steps = 3\nlearning-rate = 0.001\n").expect("written");
+    let config = file.display().to_string();
+    workshop.succeed("sft", "configured", &["--model", &base, "--config", &config, "--learning-rate", "0.002"]);
+    let written = fs::read_to_string(workshop.path("configured/config.toml")).expect("written");
+    assert!(written.contains("max-train-steps = 3") && written.contains("learning-rate = 0.002"), "{written}");
+    fs::write(&file, "max-train-steps = 3\nlearning-rat = 0.001\n").expect("written");
+    let (code, message) = workshop.error("sft", "configured", &["--model", &base, "--config", &config]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("run.toml") && message.contains("learning-rat"), "{message}");
+}
