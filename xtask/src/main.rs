@@ -9,6 +9,7 @@ mod test;
 mod wasm;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Installs, checks, tests and builds Atelier.
 ///
@@ -38,11 +39,18 @@ enum Task {
     Site,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
         Task::Setup(arguments) => setup::chosen(&arguments),
         Task::Test => test::all(),
         Task::Lint(arguments) => lint::chosen(&arguments),
         Task::Site => site::build(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -70,11 +70,9 @@ pub fn install() -> Result<bool> {
 }
 
 fn install_from_debian() -> Result<bool> {
-    let compiler_is_there = Path::new("/usr/bin/rustc").exists() && Path::new("/usr/bin/cargo").exists();
-    let source_is_there = Path::new("/usr/lib/rustlib/src/rust/library/std").exists();
-    if !(compiler_is_there && source_is_there)
-        && !debian::install(&["rustc-web", "cargo-web", "rust-web-src"])?
-    {
+    let needed = ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/lib/rustlib/src/rust/library/std"];
+    let is_there = needed.iter().all(|path| Path::new(path).exists());
+    if !is_there && !debian::install(&["rustc-web", "cargo-web", "rust-web-src"])? {
         return Ok(false);
     }
     if !has_standard_library(Path::new(DEBIAN_LIBRARY)) {
