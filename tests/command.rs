@@ -46,7 +46,9 @@ fn a_mistyped_leaf_gets_a_suggestion() {
 
 #[test]
 fn usage_errors_exit_with_two() {
-    for arguments in [vec!["paint"], vec!["train", "sft", "--lr", "1"], vec!["train", "sft"], vec!["demo", "--seed", "x"]] {
+    for arguments in
+        [vec!["paint"], vec!["train", "sft", "--lr", "1"], vec!["train", "sft"], vec!["demo", "--seed", "x"]]
+    {
         let (code, _) = error_of(&mut atelier(&arguments));
         assert_eq!(code, Some(2), "{arguments:?}");
     }
@@ -67,7 +69,9 @@ fn a_data_set_does_not_depend_on_the_number_of_threads() {
         .map(|threads| {
             let out = folder.path().join(threads);
             let out_text = out.display().to_string();
-            let mut command = atelier(&["studio", "paint", "--count", "10", "--size", "32", "--seed", "4", "--out", &out_text]);
+            let mut command = atelier(&[
+                "studio", "paint", "--count", "10", "--size", "32", "--seed", "4", "--out", &out_text,
+            ]);
             let output = command.env("RAYON_NUM_THREADS", threads).output().expect("runs");
             assert!(output.status.success(), "{output:?}");
             let picture = fs::read(out.join("test/000009.png")).expect("painted");

@@ -12,7 +12,8 @@ fn the_quick_demo_reports_what_it_measured() {
     let out = folder.path().join("demo");
     let path = out.display().to_string();
     succeed(&["demo", "--quick", "--device", "cpu", "--out", &path]);
-    let report: Value = serde_json::from_slice(&fs::read(out.join("report.json")).expect("a report")).expect("JSON");
+    let report: Value =
+        serde_json::from_slice(&fs::read(out.join("report.json")).expect("a report")).expect("JSON");
     assert!(report["pictures"].as_u64().is_some_and(|count| count >= 64));
     for name in ["negatives_per_image", "positives_per_image"] {
         for model in ["base", "aligned"] {
@@ -22,7 +23,10 @@ fn the_quick_demo_reports_what_it_measured() {
     }
     let page = fs::read_to_string(out.join("report.html")).expect("a page");
     assert!(page.contains("<svg") && page.contains("data:image/png;base64,"));
-    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"), "not self-contained");
+    assert!(
+        !page.contains("http://") && !page.contains("https://") && !page.contains("<script"),
+        "not self-contained"
+    );
     for model in ["base", "auxiliary/model", "aligned/model"] {
         assert!(out.join(model).join("model_index.json").is_file(), "{model}");
     }
@@ -36,7 +40,8 @@ fn the_quick_demo_reports_what_it_measured() {
 fn the_demo_does_not_write_into_a_folder_of_something_else() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("mine.txt"), "mine").expect("written");
-    let (code, message) = error_of(&mut atelier(&["demo", "--quick", "--out", &folder.path().display().to_string()]));
+    let (code, message) =
+        error_of(&mut atelier(&["demo", "--quick", "--out", &folder.path().display().to_string()]));
     assert_eq!(code, Some(2));
     assert!(message.contains("not empty"), "{message}");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);

@@ -21,7 +21,11 @@ impl Workshop {
         let workshop = Self { folder: tempfile::tempdir().expect("a folder") };
         let data = workshop.text("data");
         succeed(&["studio", "paint", "--count", "20", "--size", "32", "--seed", "1", "--out", &data]);
-        workshop.succeed("pretrain", "base", &["--autoencoder-steps", "2", "--autoencoder-crop", "16", "--max-train-steps", "2"]);
+        workshop.succeed(
+            "pretrain",
+            "base",
+            &["--autoencoder-steps", "2", "--autoencoder-crop", "16", "--max-train-steps", "2"],
+        );
         workshop
     }
 
@@ -40,7 +44,13 @@ impl Workshop {
         let crop: &[&str] = if run == "pretrain" { &["--autoencoder-crop", "16"] } else { &[] };
         let small = ["--train-batch-size", "2", "--validation-steps", "0"];
         let mut seen = std::collections::BTreeSet::new();
-        let all = common.iter().chain(&small).chain(crop).chain(more).map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let all = common
+            .iter()
+            .chain(&small)
+            .chain(crop)
+            .chain(more)
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>();
         // A flag given twice is an error; the later one is meant.
         let mut kept: Vec<String> = Vec::new();
         let mut index = all.len();
@@ -75,20 +85,38 @@ fn weights(output: &Path) -> Vec<u8> {
 fn a_model_is_pretrained_taught_and_aligned() {
     let workshop = Workshop::new();
     let base = workshop.text("base/model");
-    workshop.succeed("sft", "auxiliary", &["--model", &base, "--max-train-steps", "3", "--validation-steps", "3"]);
+    workshop.succeed(
+        "sft",
+        "auxiliary",
+        &["--model", &base, "--max-train-steps", "3", "--validation-steps", "3"],
+    );
     assert!(workshop.path("auxiliary/samples/step-000003.png").is_file());
     let auxiliary = workshop.text("auxiliary/model");
     let more = ["--model", base.as_str(), "--auxiliary", &auxiliary, "--max-train-steps", "4"];
     for stabilisation in ["none", "constant", "safeguard", "norm-ratio"] {
         workshop.succeed("cpo", stabilisation, &[&more[..], &["--stabilisation", stabilisation]].concat());
     }
-    workshop.succeed("cpo", "leaf", &[&more[..], &["--granularity", "leaf", "--dimension-weight", "composition=0"]].concat());
+    workshop.succeed(
+        "cpo",
+        "leaf",
+        &[&more[..], &["--granularity", "leaf", "--dimension-weight", "composition=0"]].concat(),
+    );
     assert_ne!(weights(&workshop.path("norm-ratio")), weights(&workshop.path("base")));
     let metrics = fs::read_to_string(workshop.path("norm-ratio/metrics.jsonl")).expect("metrics");
     assert_eq!(metrics.lines().count(), 4);
     let logged = [
-        "loss", "u", "sigmoid_u", "implicit_accuracy", "gradient_norm_winning", "gradient_norm_losing", "gradient_cosine",
-        "lambda", "mse_winning", "mse_reference", "learning_rate", "samples_per_second",
+        "loss",
+        "u",
+        "sigmoid_u",
+        "implicit_accuracy",
+        "gradient_norm_winning",
+        "gradient_norm_losing",
+        "gradient_cosine",
+        "lambda",
+        "mse_winning",
+        "mse_reference",
+        "learning_rate",
+        "samples_per_second",
     ];
     for line in metrics.lines() {
         let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
@@ -103,7 +131,16 @@ fn a_model_is_pretrained_taught_and_aligned() {
 fn a_resumed_run_ends_with_the_same_bits() {
     let workshop = Workshop::new();
     let base = workshop.text("base/model");
-    let more = ["--model", base.as_str(), "--max-train-steps", "12", "--ema-decay", "0.9", "--checkpointing-steps", "5"];
+    let more = [
+        "--model",
+        base.as_str(),
+        "--max-train-steps",
+        "12",
+        "--ema-decay",
+        "0.9",
+        "--checkpointing-steps",
+        "5",
+    ];
     workshop.succeed("sft", "straight", &more);
     let checkpoint = workshop.path("straight/checkpoint-000005");
     assert!(checkpoint.is_dir() && workshop.path("straight/checkpoint-000010").is_dir());
@@ -142,7 +179,8 @@ fn bad_input_is_named_and_loses_nothing() {
     let earlier = weights(&workshop.path("auxiliary"));
     let whole = fs::read(&unet).expect("weights");
     let fails = |needles: &[&str]| {
-        let (code, message) = workshop.error("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
+        let (code, message) =
+            workshop.error("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
         assert_eq!(code, Some(1), "{message}");
         for needle in needles {
             assert!(message.contains(needle), "{needle} is not in: {message}");
@@ -174,9 +212,16 @@ fn a_configuration_file_teaches_and_flags_win() {
     let file = workshop.path("run.toml");
     fs::write(&file, "max-train-steps = 3\nlearning-rate = 0.001\n").expect("written");
     let config = file.display().to_string();
-    workshop.succeed("sft", "configured", &["--model", &base, "--config", &config, "--learning-rate", "0.002"]);
+    workshop.succeed(
+        "sft",
+        "configured",
+        &["--model", &base, "--config", &config, "--learning-rate", "0.002"],
+    );
     let written = fs::read_to_string(workshop.path("configured/config.toml")).expect("written");
-    assert!(written.contains("max-train-steps = 3") && written.contains("learning-rate = 0.002"), "{written}");
+    assert!(
+        written.contains("max-train-steps = 3") && written.contains("learning-rate = 0.002"),
+        "{written}"
+    );
     fs::write(&file, "max-train-steps = 3\nlearning-rat = 0.001\n").expect("written");
     let (code, message) = workshop.error("sft", "configured", &["--model", &base, "--config", &config]);
     assert_eq!(code, Some(2));

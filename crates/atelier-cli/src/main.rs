@@ -28,6 +28,7 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Command {
     /// Teach, align, compare and explain on embedded data, in ten minutes and without any download
     Demo(demo::Arguments),

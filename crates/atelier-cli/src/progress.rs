@@ -45,7 +45,11 @@ impl Counter {
     /// Shows `done`; breaks after an interrupt.
     pub fn set(&self, done: u64) -> ControlFlow<()> {
         self.bar.set_position(done);
-        if self.interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.interrupted.load(Ordering::SeqCst) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     /// Takes the bar away.

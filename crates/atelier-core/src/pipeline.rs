@@ -82,7 +82,9 @@ impl ModelFiles for std::path::Path {
         let full = self.join(path);
         std::fs::read(&full).map_err(|error| PipelineError::File {
             path: full.display().to_string(),
-            reason: format!("{error}; a diffusers model folder is expected (model_index.json, unet/, vae/, …)"),
+            reason: format!(
+                "{error}; a diffusers model folder is expected (model_index.json, unet/, vae/, …)"
+            ),
         })
     }
 }
@@ -141,7 +143,10 @@ impl Pipeline {
             vae: weights::load_into(vae, &files.read(VAE_WEIGHTS)?).map_err(weights(VAE_WEIGHTS))?,
             text_encoder: weights::load_into(text_encoder, &files.read(TEXT_WEIGHTS)?)
                 .map_err(weights(TEXT_WEIGHTS))?,
-            tokenizer: PromptTokenizer::from_bytes(files.read(TOKENIZER)?, text_config.max_position_embeddings)?,
+            tokenizer: PromptTokenizer::from_bytes(
+                files.read(TOKENIZER)?,
+                text_config.max_position_embeddings,
+            )?,
             unet_config,
             vae_config,
             text_config,
@@ -157,10 +162,12 @@ impl Pipeline {
         let metadata = BTreeMap::new();
         let weights = |path| move |source| PipelineError::Weights { path, source };
         let config = |path| move |source| PipelineError::Config { path, source };
-        let unet = weights::to_bytes(&self.unet, precision, &metadata).await.map_err(weights(UNET_WEIGHTS))?;
+        let unet =
+            weights::to_bytes(&self.unet, precision, &metadata).await.map_err(weights(UNET_WEIGHTS))?;
         let vae = weights::to_bytes(&self.vae, precision, &metadata).await.map_err(weights(VAE_WEIGHTS))?;
-        let text =
-            weights::to_bytes(&self.text_encoder, precision, &metadata).await.map_err(weights(TEXT_WEIGHTS))?;
+        let text = weights::to_bytes(&self.text_encoder, precision, &metadata)
+            .await
+            .map_err(weights(TEXT_WEIGHTS))?;
         let scheduler = serde_json::to_vec_pretty(&self.scheduler_config)
             .map_err(|error| PipelineError::File { path: SCHEDULER.to_owned(), reason: error.to_string() })?;
         let files: [(&str, Vec<u8>); 9] = [

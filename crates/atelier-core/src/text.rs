@@ -44,8 +44,11 @@ impl PromptTokenizer {
         });
         padding.strategy = PaddingStrategy::Fixed(length);
         tokenizer.with_padding(Some(padding));
-        let truncation =
-            TruncationParams { max_length: length, direction: TruncationDirection::Right, ..TruncationParams::default() };
+        let truncation = TruncationParams {
+            max_length: length,
+            direction: TruncationDirection::Right,
+            ..TruncationParams::default()
+        };
         tokenizer.with_truncation(Some(truncation)).map_err(invalid)?;
         Ok(Self { tokenizer, bytes, length })
     }
@@ -62,10 +65,10 @@ impl PromptTokenizer {
     pub fn encode(&self, prompts: &[&str], device: &Device) -> Result<Tensor<2, Int>, TextError> {
         let mut ids: Vec<i32> = Vec::with_capacity(prompts.len() * self.length);
         for prompt in prompts {
-            let encoding = self
-                .tokenizer
-                .encode(*prompt, true)
-                .map_err(|error| TextError::Prompt { prompt: (*prompt).to_owned(), reason: error.to_string() })?;
+            let encoding = self.tokenizer.encode(*prompt, true).map_err(|error| TextError::Prompt {
+                prompt: (*prompt).to_owned(),
+                reason: error.to_string(),
+            })?;
             ids.extend(encoding.get_ids().iter().map(|&id| id as i32));
         }
         Ok(Tensor::from_data(TensorData::new(ids, [prompts.len(), self.length]), device))
@@ -76,6 +79,9 @@ impl PromptTokenizer {
         let Some(unknown) = self.tokenizer.token_to_id("<|unk|>") else { return Vec::new() };
         let Ok(encoding) = self.tokenizer.encode(prompt, false) else { return Vec::new() };
         let pieces = encoding.get_ids().iter().zip(encoding.get_offsets());
-        pieces.filter(|(id, _)| **id == unknown).filter_map(|(_, &(from, to))| prompt.get(from..to).map(str::to_owned)).collect()
+        pieces
+            .filter(|(id, _)| **id == unknown)
+            .filter_map(|(_, &(from, to))| prompt.get(from..to).map(str::to_owned))
+            .collect()
     }
 }

@@ -72,7 +72,9 @@ pub enum CriteriaError {
         dots: bool,
     },
     /// A leaf lies too high or too low.
-    #[error("{file}: leaf `{leaf}` is at level {depth}; leaves lie at levels 2 to 5, the dimension being level 1")]
+    #[error(
+        "{file}: leaf `{leaf}` is at level {depth}; leaves lie at levels 2 to 5, the dimension being level 1"
+    )]
     Depth {
         /// The file.
         file: String,
@@ -82,7 +84,9 @@ pub enum CriteriaError {
         depth: usize,
     },
     /// A leaf hangs on an inner node without a name.
-    #[error("{file}: leaf `{leaf}` needs the inner node `{node}`; name it in [nodes] (without the dimension)")]
+    #[error(
+        "{file}: leaf `{leaf}` needs the inner node `{node}`; name it in [nodes] (without the dimension)"
+    )]
     MissingNode {
         /// The file.
         file: String,
@@ -201,6 +205,9 @@ fn list(problems: &[CriteriaError]) -> String {
 fn hint(nearest: &[String]) -> String {
     match nearest {
         [] => String::new(),
-        ids => format!("; did you mean {}?", ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ")),
+        ids => format!(
+            "; did you mean {}?",
+            ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ")
+        ),
     }
 }

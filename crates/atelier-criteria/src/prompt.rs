@@ -46,7 +46,9 @@ pub enum PromptError {
         reason: &'static str,
     },
     /// The text does not follow the template.
-    #[error("the prompt {text:?} has {part:?} where none can be: write `caption | positive: a, b | negative: c`")]
+    #[error(
+        "the prompt {text:?} has {part:?} where none can be: write `caption | positive: a, b | negative: c`"
+    )]
     Template {
         /// The whole text.
         text: String,
@@ -54,7 +56,9 @@ pub enum PromptError {
         part: String,
     },
     /// The probabilities of a dropout are not probabilities.
-    #[error("the probabilities of block dropout must be 0 to 1 each and sum to 1, but they are {probabilities:?}")]
+    #[error(
+        "the probabilities of block dropout must be 0 to 1 each and sum to 1, but they are {probabilities:?}"
+    )]
     Dropout {
         /// In the order of the fields.
         probabilities: [String; 5],
@@ -277,6 +281,6 @@ impl BlockDropout {
             }
         }
         // The sum of the probabilities may be rounded to a little under 1.
-        possible().last().map_or(Blocks::Both, |(blocks, _)| blocks)
+        possible().next_back().map_or(Blocks::Both, |(blocks, _)| blocks)
     }
 }

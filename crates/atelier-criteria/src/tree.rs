@@ -1,6 +1,8 @@
 //! The tree: loading, and finding leaves.
 
-use crate::{CriteriaError, Dimension, Leaf, Node, ids, node::NodeEntry, source, source::SourceFile, validation};
+use crate::{
+    CriteriaError, Dimension, Leaf, Node, ids, node::NodeEntry, source, source::SourceFile, validation,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
@@ -92,16 +94,19 @@ impl CriteriaTree {
 
     /// Puts valid files together.
     fn build(mut files: Vec<SourceFile>) -> Self {
-        files.sort_by(|a, b| {
-            (a.dimension.order, &a.dimension.id).cmp(&(b.dimension.order, &b.dimension.id))
-        });
-        let mut tree =
-            Self { dimensions: Vec::new(), leaves: Vec::new(), nodes: Vec::new(), leaf_indices: HashMap::new() };
+        files.sort_by(|a, b| (a.dimension.order, &a.dimension.id).cmp(&(b.dimension.order, &b.dimension.id)));
+        let mut tree = Self {
+            dimensions: Vec::new(),
+            leaves: Vec::new(),
+            nodes: Vec::new(),
+            leaf_indices: HashMap::new(),
+        };
         for file in files {
             let dimension = tree.dimensions.len();
             let SourceFile { dimension: source, .. } = file;
             let names = source.nodes.iter().map(|(id, name)| (format!("{}.{id}", source.id), name.clone()));
-            let names: BTreeMap<String, String> = names.chain([(source.id.clone(), source.name.clone())]).collect();
+            let names: BTreeMap<String, String> =
+                names.chain([(source.id.clone(), source.name.clone())]).collect();
             let leaves = source.leaves.into_iter().map(|leaf| Leaf {
                 id: format!("{}.{}", source.id, leaf.id),
                 name: leaf.name,
@@ -139,7 +144,12 @@ impl CriteriaTree {
             for (level, node) in ids::ancestors(&leaf.id).enumerate() {
                 let entry = *entries.entry(node.to_owned()).or_insert_with(|| {
                     let name = names[node].clone();
-                    self.nodes.push(NodeEntry { id: node.to_owned(), name, depth: level + 1, leaves: index..index });
+                    self.nodes.push(NodeEntry {
+                        id: node.to_owned(),
+                        name,
+                        depth: level + 1,
+                        leaves: index..index,
+                    });
                     self.nodes.len() - 1
                 });
                 self.nodes[entry].leaves.end = index + 1;
@@ -204,7 +214,10 @@ impl CriteriaTree {
     ///
     /// # Errors
     /// [`CriteriaError::UnknownId`] if nothing lies below a prefix.
-    pub fn select<P: AsRef<str>>(&self, prefixes: impl IntoIterator<Item = P>) -> Result<Vec<&Leaf>, CriteriaError> {
+    pub fn select<P: AsRef<str>>(
+        &self,
+        prefixes: impl IntoIterator<Item = P>,
+    ) -> Result<Vec<&Leaf>, CriteriaError> {
         let mut chosen = vec![false; self.leaves.len()];
         for prefix in prefixes {
             let node = self.require_node(prefix.as_ref())?;

@@ -34,7 +34,8 @@ impl Check {
         self.text(file, &dimension.id, "name", &dimension.name);
         self.text(file, &dimension.id, "summary", &dimension.summary);
         if dimension.leaves.is_empty() {
-            self.problems.push(CriteriaError::NoLeaves { file: file.name.clone(), dimension: dimension.id.clone() });
+            self.problems
+                .push(CriteriaError::NoLeaves { file: file.name.clone(), dimension: dimension.id.clone() });
         }
         for leaf in &dimension.leaves {
             let id = file.full_id(&leaf.id);
@@ -49,7 +50,11 @@ impl Check {
 
     fn id(&mut self, file: &SourceFile, id: &str, well_formed: bool, dots: bool) {
         if !well_formed {
-            self.problems.push(CriteriaError::NotKebabCase { file: file.name.clone(), id: id.to_owned(), dots });
+            self.problems.push(CriteriaError::NotKebabCase {
+                file: file.name.clone(),
+                id: id.to_owned(),
+                dots,
+            });
         }
         if let Some(first) = self.ids.get(id) {
             let (file, id, first) = (file.name.clone(), id.to_owned(), first.clone());

@@ -23,7 +23,8 @@ impl DimensionWeights {
         let mut last = String::new();
         for pair in pairs {
             let pair = pair.as_ref();
-            let refused = |reason: &str| CriteriaError::Weight { pair: pair.to_owned(), reason: reason.to_owned() };
+            let refused =
+                |reason: &str| CriteriaError::Weight { pair: pair.to_owned(), reason: reason.to_owned() };
             let (id, weight) = pair.split_once('=').ok_or_else(|| refused("write `dimension=weight`"))?;
             let (id, weight) = (id.trim(), weight.trim());
             let dimension = tree.dimensions().iter().position(|dimension| dimension.id == id);
@@ -41,7 +42,10 @@ impl DimensionWeights {
         if weights.max() > 0.0 {
             Ok(weights)
         } else {
-            Err(CriteriaError::Weight { pair: last, reason: "all dimensions weigh 0; one must count".to_owned() })
+            Err(CriteriaError::Weight {
+                pair: last,
+                reason: "all dimensions weigh 0; one must count".to_owned(),
+            })
         }
     }
 

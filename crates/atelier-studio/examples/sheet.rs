@@ -40,7 +40,9 @@ fn random(seed: u64, count: u64, neutral: bool) -> RgbImage {
 fn leaves(first: usize, count: usize) -> RgbImage {
     let scenes: Vec<PaintingSpec> = Genre::ALL
         .into_iter()
-        .filter_map(|genre| (0..).map(|index| PaintingSpec::from_seed(11, index)).find(|s| s.spec.genre == genre))
+        .filter_map(|genre| {
+            (0..).map(|index| PaintingSpec::from_seed(11, index)).find(|s| s.spec.genre == genre)
+        })
         .collect();
     let sides = [Some(Side::Negative), None, Some(Side::Positive)];
     let jobs: Vec<_> = LeafKnob::ALL

@@ -28,7 +28,9 @@ pub enum AnnotatorError {
     #[error("the annotator's weights cannot be read: {0}; fit them anew with `atelier studio fit`")]
     Json(#[from] serde_json::Error),
     /// The weights were fitted for other measures.
-    #[error("the annotator's weights are for {found} measures, this version takes {expected}; fit them anew with `atelier studio fit`")]
+    #[error(
+        "the annotator's weights are for {found} measures, this version takes {expected}; fit them anew with `atelier studio fit`"
+    )]
     Measures {
         /// Measures in the file.
         found: usize,
@@ -132,7 +134,11 @@ impl Annotator {
     pub fn annotate(&self, picture: &RgbImage) -> Labels {
         let measured = self.measure(picture);
         let on = |side| {
-            measured.iter().filter(|found| found.side == Some(side)).map(|found| found.leaf.id().to_owned()).collect()
+            measured
+                .iter()
+                .filter(|found| found.side == Some(side))
+                .map(|found| found.leaf.id().to_owned())
+                .collect()
         };
         Labels { positive: on(Side::Positive), negative: on(Side::Negative) }
     }

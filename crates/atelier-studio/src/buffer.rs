@@ -157,7 +157,11 @@ impl<'a> Drawing<'a> {
                     let graded = middle.mix(upper, (1.0 - 2.0 * along) * self.gradation);
                     // Beyond the sky's own gradient, graded planes turn in hue from side to side.
                     let turn = 36.0 * (self.gradation - 0.7).max(0.0) / 0.45 * (x - 0.5) * layout.light_side;
-                    if turn == 0.0 { graded } else { graded.turn_hue(turn).scale_chroma(1.0 + (0.5 - x).abs()) }
+                    if turn == 0.0 {
+                        graded
+                    } else {
+                        graded.turn_hue(turn).scale_chroma(1.0 + (0.5 - x).abs())
+                    }
                 } else {
                     upper.mix(lower, along)
                 };

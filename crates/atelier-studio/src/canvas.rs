@@ -52,10 +52,10 @@ impl Canvas {
         let reach_x = (cos * half_length).abs() + stroke.width;
         let reach_y = (sin * half_length).abs() + stroke.width;
         let last = self.size as f32;
-        let columns =
-            (stroke.x - reach_x).clamp(0.0, last) as usize..(stroke.x + reach_x + 1.0).clamp(0.0, last) as usize;
-        let rows =
-            (stroke.y - reach_y).clamp(0.0, last) as usize..(stroke.y + reach_y + 1.0).clamp(0.0, last) as usize;
+        let columns = (stroke.x - reach_x).clamp(0.0, last) as usize
+            ..(stroke.x + reach_x + 1.0).clamp(0.0, last) as usize;
+        let rows = (stroke.y - reach_y).clamp(0.0, last) as usize
+            ..(stroke.y + reach_y + 1.0).clamp(0.0, last) as usize;
         for row in rows {
             let dy = row as f32 + 0.5 - stroke.y;
             for column in columns.clone() {
@@ -64,7 +64,8 @@ impl Canvas {
                 if along.abs() >= 1.0 {
                     continue;
                 }
-                let across = (dy * cos - dx * sin) / half_width + stroke.bend * stroke.length * along * along / half_width;
+                let across = (dy * cos - dx * sin) / half_width
+                    + stroke.bend * stroke.length * along * along / half_width;
                 if across.abs() >= 1.0 {
                     continue;
                 }
@@ -135,7 +136,8 @@ pub(crate) fn lay_layer(
         if dice[8] >= share {
             continue;
         }
-        let here = canvas.colours[(y as usize).min(canvas.size - 1) * canvas.size + (x as usize).min(canvas.size - 1)];
+        let here = canvas.colours
+            [(y as usize).min(canvas.size - 1) * canvas.size + (x as usize).min(canvas.size - 1)];
         if layer.threshold > 0.0 && here.distance(aim.colour) < layer.threshold {
             continue;
         }

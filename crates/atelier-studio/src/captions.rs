@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn captions_are_short_and_distinct() {
-        let captions: std::collections::BTreeSet<String> = SceneSpec::all().map(|spec| spec.caption()).collect();
+        let captions: std::collections::BTreeSet<String> =
+            SceneSpec::all().map(|spec| spec.caption()).collect();
         assert_eq!(captions.len(), SceneSpec::all().count());
         for caption in &captions {
             assert!(caption.split(' ').count() <= 14, "{caption}");

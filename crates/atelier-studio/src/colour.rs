@@ -113,8 +113,11 @@ impl Lab {
         ]
         .map(|value| {
             let value = value.clamp(0.0, 1.0);
-            let encoded =
-                if value <= 0.003_130_8 { 12.92 * value } else { 1.055 * libm::powf(value, 1.0 / 2.4) - 0.055 };
+            let encoded = if value <= 0.003_130_8 {
+                12.92 * value
+            } else {
+                1.055 * libm::powf(value, 1.0 / 2.4) - 0.055
+            };
             (encoded * 255.0 + 0.5) as u8
         })
     }

@@ -111,7 +111,8 @@ pub fn write_dataset(
 ) -> Result<DatasetSummary, StudioError> {
     let DatasetOptions { count, seed, size } = options;
     if count == 0 || !(16..=4096).contains(&size) {
-        let reason = format!("{count} paintings of {size} pixels: at least 1 painting, 16 to 4096 pixels a side");
+        let reason =
+            format!("{count} paintings of {size} pixels: at least 1 painting, 16 to 4096 pixels a side");
         return Err(StudioError::Options(reason));
     }
     let failed = |path: &Path| {

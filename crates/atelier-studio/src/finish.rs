@@ -62,12 +62,8 @@ fn values(canvas: &mut Canvas, knobs: &Knobs) {
     sorted.sort_by(f32::total_cmp);
     let percentile = |share: f32| sorted[((sorted.len() - 1) as f32 * share) as usize];
     let (low, high) = (percentile(0.02), percentile(0.98));
-    let (from, to, amount) = knobs.pick(
-        LeafKnob::ValueRange,
-        (0.60, 0.88, 1.0),
-        (low, high, 0.0),
-        (0.14, 0.96, 0.9),
-    );
+    let (from, to, amount) =
+        knobs.pick(LeafKnob::ValueRange, (0.60, 0.88, 1.0), (low, high, 0.0), (0.14, 0.96, 0.9));
     let remap = |l: f32| {
         let stretched = from + (to - from) * (l - low) / (high - low).max(0.05);
         l + (stretched - l) * amount

@@ -90,7 +90,12 @@ impl Grade {
             source: scene.light.source,
             source_at: (0.5 + 0.3 * layout.light_side, layout.horizon * 0.6),
             fading: knobs.pick(LeafKnob::AtmosphericDistance, -0.35, 0.25, 0.68),
-            distance_tint: knobs.pick(LeafKnob::CoolingDistance, (0.075, 0.075), (0.0, 0.0), (-0.018, -0.085)),
+            distance_tint: knobs.pick(
+                LeafKnob::CoolingDistance,
+                (0.075, 0.075),
+                (0.0, 0.0),
+                (-0.018, -0.085),
+            ),
             spots: knobs.pick(LeafKnob::MassedValues, 0.20, 0.0, 0.0),
             masses: knobs.pick(LeafKnob::MassedValues, 0.0, 0.0, 1.0),
             slope: knobs.pick(LeafKnob::DirectionalLight, 0.0, 0.04, 0.12),
@@ -140,7 +145,8 @@ impl Grade {
                 let (dx, dy) = (x - self.source_at.0, y - self.source_at.1);
                 let near = ease(1.0 - (dx * dx + dy * dy).sqrt() / 0.8);
                 let tint = self.source.scale_chroma(1.3);
-                *colour = Lab::new(colour.l, colour.a, colour.b).mix(Lab::new(colour.l, tint.a, tint.b), self.mood);
+                *colour =
+                    Lab::new(colour.l, colour.a, colour.b).mix(Lab::new(colour.l, tint.a, tint.b), self.mood);
                 colour.l += self.mood * 0.55 * (near - 0.55);
             }
             if self.indifference > 0.0 {

@@ -98,7 +98,8 @@ mod tests {
         let level = |_, y| if y < 40 { [200; 3] } else { [60; 3] };
         assert!((measured("horizon height", level) - 40.0 / 128.0).abs() < 0.03);
         assert!(measured("horizon tilt", level).abs() < 1.1);
-        let tilted = |x: u32, y: u32| if (y as f32) < 64.0 + 0.12 * (x as f32 - 64.0) { [200; 3] } else { [60; 3] };
+        let tilted =
+            |x: u32, y: u32| if (y as f32) < 64.0 + 0.12 * (x as f32 - 64.0) { [200; 3] } else { [60; 3] };
         // atan(0.12) is 6.8 degrees; the search goes in steps of one degree.
         assert!((measured("horizon tilt", tilted) - 6.8).abs() < 1.1);
     }

@@ -49,8 +49,9 @@ impl PaintingSpec {
     #[must_use]
     pub fn from_seed(seed: u64, index: u64) -> Self {
         // The golden ratio's bits spread neighbouring indices over all seeds.
-        let own = stream(seed ^ index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15), Purpose::Specification)
-            .random::<u64>();
+        let own =
+            stream(seed ^ index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15), Purpose::Specification)
+                .random::<u64>();
         Self {
             spec: SceneSpec::draw(&mut stream(own, Purpose::Specification)),
             knobs: Knobs::draw(&mut stream(own, Purpose::Knobs), ACTIVE_LEAVES),

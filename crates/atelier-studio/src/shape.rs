@@ -68,10 +68,11 @@ impl Outline {
                 let reach = profile.iter().copied().fold(0.0, f32::max);
                 (axis - reach, *top, axis + reach, *foot)
             }
-            Self::Polygon { points } => points.iter().fold(
-                (f32::MAX, f32::MAX, f32::MIN, f32::MIN),
-                |(left, top, right, bottom), &(x, y)| (left.min(x), top.min(y), right.max(x), bottom.max(y)),
-            ),
+            Self::Polygon { points } => points
+                .iter()
+                .fold((f32::MAX, f32::MAX, f32::MIN, f32::MIN), |(left, top, right, bottom), &(x, y)| {
+                    (left.min(x), top.min(y), right.max(x), bottom.max(y))
+                }),
         }
     }
 
@@ -162,11 +163,7 @@ mod tests {
     fn the_inside_is_positive_for_every_outline() {
         let shapes = [
             (Outline::level(0.5), (0.3, 0.8), (0.3, 0.2)),
-            (
-                Outline::Ellipse { centre: (0.5, 0.5), radii: (0.3, 0.1), angle: 0.0 },
-                (0.7, 0.5),
-                (0.5, 0.7),
-            ),
+            (Outline::Ellipse { centre: (0.5, 0.5), radii: (0.3, 0.1), angle: 0.0 }, (0.7, 0.5), (0.5, 0.7)),
             (
                 Outline::Ring { centre: (0.5, 0.5), radii: (0.3, 0.3), thickness: 0.05 },
                 (0.8, 0.5),

@@ -105,11 +105,16 @@ impl Checkpoint {
         };
         let mut moments = tensors("optimizer.safetensors")?;
         let mut take = |prefix: &str| -> BTreeMap<String, Vec<f32>> {
-            let names: Vec<String> = moments.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
-            names.into_iter().filter_map(|name| Some((name[prefix.len()..].to_owned(), moments.remove(&name)?))).collect()
+            let names: Vec<String> =
+                moments.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+            names
+                .into_iter()
+                .filter_map(|name| Some((name[prefix.len()..].to_owned(), moments.remove(&name)?)))
+                .collect()
         };
         let (first, second) = (take("first."), take("second."));
-        let ema = if path.join("ema.safetensors").is_file() { Some(tensors("ema.safetensors")?) } else { None };
+        let ema =
+            if path.join("ema.safetensors").is_file() { Some(tensors("ema.safetensors")?) } else { None };
         Ok(Self {
             progress,
             model: to_device(&tensors("model.safetensors")?, device),
@@ -127,13 +132,16 @@ pub fn find(folder: &Path, resume: &str) -> Result<PathBuf, TrainError> {
     if resume == "latest" {
         return list(folder).pop().ok_or_else(|| TrainError::Checkpoint {
             path: folder.to_owned(),
-            reason: "no checkpoint-… folder to resume from; start without --resume-from-checkpoint".to_owned(),
+            reason: "no checkpoint-… folder to resume from; start without --resume-from-checkpoint"
+                .to_owned(),
         });
     }
     let candidates = [PathBuf::from(resume), folder.join(resume)];
-    candidates.into_iter().find(|path| path.join("state.json").is_file()).ok_or_else(|| TrainError::Checkpoint {
-        path: PathBuf::from(resume),
-        reason: "is not a checkpoint: no state.json in it".to_owned(),
+    candidates.into_iter().find(|path| path.join("state.json").is_file()).ok_or_else(|| {
+        TrainError::Checkpoint {
+            path: PathBuf::from(resume),
+            reason: "is not a checkpoint: no state.json in it".to_owned(),
+        }
     })
 }
 
@@ -150,12 +158,15 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn encode(tensors: &BTreeMap<String, Vec<f32>>) -> Result<Vec<u8>, String> {
-    let bytes: Vec<(&String, Vec<u8>)> =
-        tensors.iter().map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect())).collect();
+    let bytes: Vec<(&String, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
     let views = bytes
         .iter()
         .map(|(name, bytes)| {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map_err(|error| error.to_string())?;
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)
+                .map_err(|error| error.to_string())?;
             Ok((name.as_str(), view))
         })
         .collect::<Result<Vec<_>, String>>()?;

@@ -128,7 +128,9 @@ pub fn demo(
     let aligned = Pipeline::load(&aligned as &Path, &device)?;
     let auxiliary = Pipeline::load(&auxiliary as &Path, &device)?;
     let requests: Vec<(String, u64)> = (0..plan.pictures as u64)
-        .map(|index| (PaintingSpec::from_seed(options.seed + CAPTIONS, index).caption(), options.seed + index))
+        .map(|index| {
+            (PaintingSpec::from_seed(options.seed + CAPTIONS, index).caption(), options.seed + index)
+        })
         .collect();
     let paint_options = PaintOptions {
         steps: plan.steps,
@@ -178,8 +180,16 @@ pub fn demo(
         base: base_found,
         aligned: aligned_found,
         curves: vec![
-            LossCurve::read(&folder.join("auxiliary"), "Stage 1: denoising error of the auxiliary model", "mse")?,
-            LossCurve::read(&folder.join("aligned"), "Stage 2: distance to the positive target", "mse_winning")?,
+            LossCurve::read(
+                &folder.join("auxiliary"),
+                "Stage 1: denoising error of the auxiliary model",
+                "mse",
+            )?,
+            LossCurve::read(
+                &folder.join("aligned"),
+                "Stage 2: distance to the positive target",
+                "mse_winning",
+            )?,
             LossCurve::read(&folder.join("aligned"), "Stage 2: distance to the reference", "mse_reference")?,
             LossCurve::read(&folder.join("aligned"), "Stage 2: loss", "loss")?,
         ],
@@ -197,7 +207,10 @@ pub fn demo(
 fn refuse_foreign_folder(out: &Path) -> Result<(), TrainError> {
     let holds_something = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if holds_something && !out.join("report.json").is_file() {
-        let reason = format!("{} is not empty and holds no earlier demo; name another folder with --out", out.display());
+        let reason = format!(
+            "{} is not empty and holds no earlier demo; name another folder with --out",
+            out.display()
+        );
         return Err(TrainError::Option(reason));
     }
     Ok(())
@@ -299,7 +312,9 @@ fn leaves_to_explain<'a>(before: &'a Labels, after: &'a Labels, count: usize) ->
 impl LossCurve {
     fn read(output: &Path, title: &str, name: &str) -> Result<Self, TrainError> {
         let records = metrics::read(output)?;
-        let points = records.iter().filter_map(|record| Some((record.get("step")?.as_f64()?, record.get(name)?.as_f64()?)));
+        let points = records
+            .iter()
+            .filter_map(|record| Some((record.get("step")?.as_f64()?, record.get(name)?.as_f64()?)));
         Ok(Self { title: title.to_owned(), points: points.collect() })
     }
 }

@@ -1,8 +1,12 @@
 //! What can go wrong in a training run.
 
-use crate::{atomic::AtomicError, device::DeviceError, imagefolder::ImageFolderError, metrics::MetricsError, picture::PictureError, tokenizer::TokenizerError};
+use crate::{
+    atomic::AtomicError, device::DeviceError, imagefolder::ImageFolderError, metrics::MetricsError,
+    picture::PictureError, tokenizer::TokenizerError,
+};
 use atelier_core::{
-    models::ModelError, pipeline::PipelineError, sampling::SamplingError, schedulers::SchedulerError, text::TextError,
+    models::ModelError, pipeline::PipelineError, sampling::SamplingError, schedulers::SchedulerError,
+    text::TextError,
 };
 use atelier_criteria::CriteriaError;
 use atelier_studio::StudioError;
@@ -41,7 +45,9 @@ pub enum TrainError {
         step: u64,
     },
     /// The device failed.
-    #[error("the device failed: {0}; the last checkpoint is intact: go on with --resume-from-checkpoint latest")]
+    #[error(
+        "the device failed: {0}; the last checkpoint is intact: go on with --resume-from-checkpoint latest"
+    )]
     DeviceLost(String),
     /// The run was asked to stop.
     #[error("interrupted after step {step}; go on with --resume-from-checkpoint latest")]

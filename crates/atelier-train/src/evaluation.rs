@@ -65,7 +65,8 @@ pub fn evaluate(pictures: &[RgbImage], tree: &CriteriaTree) -> Evaluation {
     let labels: Vec<Labels> = pictures.par_iter().map(|picture| annotator.annotate(picture)).collect();
     let counts = |ids: fn(&Labels) -> &[String], dimension: Option<&str>| {
         let belongs = |id: &&String| dimension.is_none_or(|wanted| id.split('.').next() == Some(wanted));
-        let values: Vec<f64> = labels.iter().map(|labels| ids(labels).iter().filter(belongs).count() as f64).collect();
+        let values: Vec<f64> =
+            labels.iter().map(|labels| ids(labels).iter().filter(belongs).count() as f64).collect();
         Estimate::of(&values)
     };
     let dimensions = tree.dimensions().iter().map(|dimension| DimensionEvaluation {

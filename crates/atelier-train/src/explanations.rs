@@ -2,7 +2,9 @@
 
 use crate::{error::TrainError, picture, trainer::device_of};
 use atelier_core::{
-    explanation::{Calibration, ExplanationError, ExplanationOptions, Explainer, LeafExplanation, NodeSummary, summarise},
+    explanation::{
+        Calibration, Explainer, ExplanationError, ExplanationOptions, LeafExplanation, NodeSummary, summarise,
+    },
     pipeline::Pipeline,
 };
 use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
@@ -66,7 +68,12 @@ impl<'a> PictureExplainer<'a> {
     ///
     /// # Errors
     /// [`TrainError`] for an unknown leaf, or if the model or the device fails.
-    pub fn explain(&self, image: &RgbImage, caption: &str, ids: &[&str]) -> Result<PictureExplanation, TrainError> {
+    pub fn explain(
+        &self,
+        image: &RgbImage,
+        caption: &str,
+        ids: &[&str],
+    ) -> Result<PictureExplanation, TrainError> {
         let mut leaves = self.leaves(image, caption, ids)?;
         let decisiveness = |leaf: &LeafExplanation| (leaf.probability - 0.5).abs();
         leaves.sort_by(|first, second| decisiveness(second).total_cmp(&decisiveness(first)));
@@ -74,15 +81,22 @@ impl<'a> PictureExplainer<'a> {
         Ok(PictureExplanation { caption: caption.to_owned(), leaves, nodes })
     }
 
-    fn leaves(&self, image: &RgbImage, caption: &str, ids: &[&str]) -> Result<Vec<LeafExplanation>, TrainError> {
+    fn leaves(
+        &self,
+        image: &RgbImage,
+        caption: &str,
+        ids: &[&str],
+    ) -> Result<Vec<LeafExplanation>, TrainError> {
         let device = device_of(&self.auxiliary.unet);
         let schedule = self.auxiliary.noise_schedule()?;
         let failed = |error: ExplanationError| TrainError::DeviceLost(error.to_string());
         let kind = self.auxiliary.scheduler_config.prediction_type;
-        let explainer = Explainer::new(&self.auxiliary.unet, &schedule, kind, &self.calibration, self.options)
-            .map_err(failed)?;
+        let explainer =
+            Explainer::new(&self.auxiliary.unet, &schedule, kind, &self.calibration, self.options)
+                .map_err(failed)?;
         let (width, height) = (image.width() as usize, image.height() as usize);
-        let pixels = Tensor::from_data(TensorData::new(picture::to_chw(image), [1, 3, height, width]), &device);
+        let pixels =
+            Tensor::from_data(TensorData::new(picture::to_chw(image), [1, 3, height, width]), &device);
         let noisy = explainer.picture(&self.auxiliary.encode_pictures(pixels));
         ids.iter()
             .map(|id| {
@@ -96,7 +110,8 @@ impl<'a> PictureExplainer<'a> {
                 ];
                 let states = self.auxiliary.encode_prompts(&[&prompts[0], &prompts[1]], &device)?;
                 let (positive, negative) = (states.clone().slice([0..1]), states.slice([1..2]));
-                futures_lite::future::block_on(explainer.leaf(&noisy, id, &positive, &negative)).map_err(failed)
+                futures_lite::future::block_on(explainer.leaf(&noisy, id, &positive, &negative))
+                    .map_err(failed)
             })
             .collect()
     }

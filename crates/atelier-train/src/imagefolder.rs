@@ -328,8 +328,11 @@ fn read_records(path: &Path) -> Result<Vec<(usize, Record)>, ImageFolderError> {
     let lines = (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty());
     lines
         .map(|(line, text)| {
-            let record = serde_json::from_str(text)
-                .map_err(|source| ImageFolderError::Line { path: path.to_owned(), line, source })?;
+            let record = serde_json::from_str(text).map_err(|source| ImageFolderError::Line {
+                path: path.to_owned(),
+                line,
+                source,
+            })?;
             Ok((line, record))
         })
         .collect()

@@ -74,7 +74,11 @@ mod tests {
             let schedule = LearningRateSchedule { base: 2e-4, warmup_steps: 10, total_steps: 110, kind };
             for (step, value) in [0, 5, 10, 35, 110].into_iter().zip(expected) {
                 // A few roundings of numbers near 1e-4.
-                assert!((schedule.at(step) - value).abs() < 1e-18, "{kind:?} at {step}: {}", schedule.at(step));
+                assert!(
+                    (schedule.at(step) - value).abs() < 1e-18,
+                    "{kind:?} at {step}: {}",
+                    schedule.at(step)
+                );
             }
         }
     }

@@ -63,7 +63,8 @@ impl MetricsLogger {
         fs::create_dir_all(output).map_err(failed)?;
         if path.is_file() {
             let text = fs::read_to_string(&path).map_err(failed)?;
-            let kept: Vec<&str> = text.lines().filter(|line| step_of(line).is_some_and(|s| s <= done_step)).collect();
+            let kept: Vec<&str> =
+                text.lines().filter(|line| step_of(line).is_some_and(|s| s <= done_step)).collect();
             atomic::write_file(&path, |writer| kept.iter().try_for_each(|line| writeln!(writer, "{line}")))?;
         }
         let lines = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;

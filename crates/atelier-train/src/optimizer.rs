@@ -68,8 +68,13 @@ impl AdamW {
         let factor = norm.clone().max_pair(norm.full_like(self.options.max_grad_norm)).recip();
         let factor = factor.mul_scalar(self.options.max_grad_norm);
         self.steps = self.steps.saturating_add(1);
-        let mut update =
-            Update { optimizer: self, gradients: &mut gradients, factor, rate, path: ParameterPath::default() };
+        let mut update = Update {
+            optimizer: self,
+            gradients: &mut gradients,
+            factor,
+            rate,
+            path: ParameterPath::default(),
+        };
         (model.map(&mut update), norm)
     }
 }

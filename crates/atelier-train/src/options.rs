@@ -1,6 +1,8 @@
 //! Options of a training run: defaults, then a TOML file, then flags; later ones win.
 
-use crate::{device::DeviceChoice, error::TrainError, learning_rate::LearningRateKind, optimizer::AdamWOptions};
+use crate::{
+    device::DeviceChoice, error::TrainError, learning_rate::LearningRateKind, optimizer::AdamWOptions,
+};
 use atelier_core::{objectives::Stabilisation, weights::Precision};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,8 @@ pub struct TrainOptions {
     pub max_train_steps: u64,
     /// Samples per forward.
     pub train_batch_size: usize,
+    /// Parts of a batch that are computed at once, if they are of one size; 1 suits a GPU.
+    pub batch_splits: usize,
     /// Forwards per optimiser step.
     pub gradient_accumulation_steps: usize,
     /// Peak learning rate.
@@ -96,6 +100,7 @@ impl Default for TrainOptions {
             size: 128,
             max_train_steps: 1000,
             train_batch_size: 8,
+            batch_splits: 2,
             gradient_accumulation_steps: 1,
             learning_rate: 1e-4,
             lr_scheduler: LearningRateKind::Cosine,
@@ -175,7 +180,11 @@ impl TrainOptions {
     ///
     /// # Errors
     /// [`TrainError::Config`] names the file, the line and the key.
-    pub fn resolve<F: Serialize>(defaults: &Self, config: Option<&Path>, flags: &F) -> Result<Self, TrainError> {
+    pub fn resolve<F: Serialize>(
+        defaults: &Self,
+        config: Option<&Path>,
+        flags: &F,
+    ) -> Result<Self, TrainError> {
         let internal = |error: toml::ser::Error| TrainError::Config {
             path: PathBuf::from("<defaults>"),
             reason: error.to_string(),
@@ -201,6 +210,7 @@ impl TrainOptions {
         let checks = [
             (self.max_train_steps > 0, "max-train-steps must be at least 1"),
             (self.train_batch_size > 0, "train-batch-size must be at least 1"),
+            (self.batch_splits > 0, "batch-splits must be at least 1"),
             (self.gradient_accumulation_steps > 0, "gradient-accumulation-steps must be at least 1"),
             (self.learning_rate > 0.0 && self.learning_rate.is_finite(), "learning-rate must be positive"),
             (self.max_grad_norm > 0.0, "max-grad-norm must be positive"),
@@ -208,7 +218,9 @@ impl TrainOptions {
             (self.snr_gamma >= 0.0, "snr-gamma must not be negative"),
             (self.size >= 16 && self.size.is_multiple_of(8), "size must be a multiple of 8, at least 16"),
             (
-                self.autoencoder_crop >= 16 && self.autoencoder_crop.is_multiple_of(8) && self.autoencoder_crop <= self.size,
+                self.autoencoder_crop >= 16
+                    && self.autoencoder_crop.is_multiple_of(8)
+                    && self.autoencoder_crop <= self.size,
                 "autoencoder-crop must be a multiple of 8 between 16 and the size",
             ),
             (self.beta > 0.0, "beta must be positive"),
@@ -279,6 +291,10 @@ pub struct TrainFlags {
     #[arg(long, value_name = "SAMPLES", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_batch_size: Option<usize>,
+    /// Parts of a batch that are computed at once on the CPU
+    #[arg(long, value_name = "PARTS", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_splits: Option<usize>,
     /// Forwards per optimiser step
     #[arg(long, value_name = "FORWARDS", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -59,7 +59,8 @@ pub fn paint(
         };
         let latents = seeded_latents(&seeds, pipeline.latent_shape(options.size as usize), &device);
         // Noise on the way comes from a stream of its own, lest it repeat the initial noise.
-        let mut noises: Vec<NoiseSource> = seeds.iter().map(|&seed| NoiseSource::with_stream(seed, 1)).collect();
+        let mut noises: Vec<NoiseSource> =
+            seeds.iter().map(|&seed| NoiseSource::with_stream(seed, 1)).collect();
         let before = painted.len() as f64;
         let (count, all) = (batch.len() as f64, requests.len() as f64);
         let latents = futures_lite::future::block_on(sample(
@@ -84,10 +85,19 @@ fn decode(pipeline: &Pipeline, latents: Tensor<4>) -> Tensor<4> {
 ///
 /// # Errors
 /// As [`paint`].
-pub fn sample_grid(pipeline: &Pipeline, prompts: &[Prompt], options: &TrainOptions) -> Result<RgbImage, TrainError> {
+pub fn sample_grid(
+    pipeline: &Pipeline,
+    prompts: &[Prompt],
+    options: &TrainOptions,
+) -> Result<RgbImage, TrainError> {
     let count = options.num_validation_images.max(1);
-    let requests: Vec<(String, u64)> =
-        prompts.iter().cycle().take(count).zip(0..).map(|(prompt, seed)| (prompt.caption.clone(), seed)).collect();
+    let requests: Vec<(String, u64)> = prompts
+        .iter()
+        .cycle()
+        .take(count)
+        .zip(0..)
+        .map(|(prompt, seed)| (prompt.caption.clone(), seed))
+        .collect();
     let paint_options = PaintOptions { size: options.size, ..PaintOptions::default() };
     let pictures = paint(pipeline, &requests, &paint_options, &mut |_| ControlFlow::Continue(()))?;
     Ok(picture::grid(&pictures, count.div_ceil(2).min(8), 2))

@@ -137,8 +137,8 @@ pub fn encode_png(picture: &RgbImage, text: &[(&str, &str)]) -> Result<Vec<u8>, 
 /// # Errors
 /// [`PictureError`] names the path; an earlier file is untouched.
 pub fn write_png(path: &Path, picture: &RgbImage, text: &[(&str, &str)]) -> Result<(), PictureError> {
-    let bytes = encode_png(picture, text)
-        .map_err(|source| PictureError::Encode { path: path.to_owned(), source })?;
+    let bytes =
+        encode_png(picture, text).map_err(|source| PictureError::Encode { path: path.to_owned(), source })?;
     Ok(atomic::write_file(path, |writer| writer.write_all(&bytes))?)
 }
 

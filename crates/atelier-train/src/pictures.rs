@@ -1,6 +1,11 @@
 //! Pictures and latents in memory, read once.
 
-use crate::{error::TrainError, imagefolder::ImageFolder, picture, trainer::{Events, TrainEvent}};
+use crate::{
+    error::TrainError,
+    imagefolder::ImageFolder,
+    picture,
+    trainer::{Events, TrainEvent},
+};
 use atelier_core::{noise::NoiseSource, pipeline::Pipeline};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
@@ -30,7 +35,8 @@ impl PictureCache {
                 Ok(values.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect())
             });
             planes.extend(chunk.collect::<Result<Vec<Vec<u8>>, TrainError>>()?);
-            let event = TrainEvent::Preparing { what: "reading pictures".to_owned(), done: planes.len(), total };
+            let event =
+                TrainEvent::Preparing { what: "reading pictures".to_owned(), done: planes.len(), total };
             if events(event).is_break() {
                 return Err(TrainError::Interrupted { step: 0 });
             }
@@ -51,7 +57,8 @@ impl PictureCache {
     /// Whole pictures, `[batch, 3, size, size]` in `[-1, 1]`.
     pub fn batch(&self, indices: &[usize], device: &Device) -> Tensor<4> {
         let side = self.size as usize;
-        let values: Vec<f32> = indices.iter().flat_map(|&i| self.planes[i].iter().map(|&v| to_unit(v))).collect();
+        let values: Vec<f32> =
+            indices.iter().flat_map(|&i| self.planes[i].iter().map(|&v| to_unit(v))).collect();
         Tensor::from_data(TensorData::new(values, [indices.len(), 3, side, side]), device)
     }
 
@@ -85,13 +92,19 @@ impl PictureCache {
         let mut rows = Vec::with_capacity(total);
         let mut shape = [0; 3];
         let indices: Vec<usize> = (0..total).collect();
-        for chunk in indices.chunks(CHUNK / 4) {
-            let latents = pipeline.encode_pictures(self.batch(chunk, device));
-            let [_, channels, height, width] = latents.dims();
-            shape = [channels, height, width];
-            let values = read(latents)?;
-            rows.extend(values.chunks(channels * height * width).map(<[f32]>::to_vec));
-            let event = TrainEvent::Preparing { what: "encoding pictures".to_owned(), done: rows.len(), total };
+        for chunk in indices.chunks(CHUNK) {
+            // Several batches at once keep all cores of the CPU backend busy.
+            let encoded = chunk.par_chunks(CHUNK / 8).map(|batch| {
+                let latents = pipeline.encode_pictures(self.batch(batch, device));
+                let [_, channels, height, width] = latents.dims();
+                Ok(([channels, height, width], read(latents)?))
+            });
+            for (found, values) in encoded.collect::<Result<Vec<_>, TrainError>>()? {
+                shape = found;
+                rows.extend(values.chunks(shape.iter().product()).map(<[f32]>::to_vec));
+            }
+            let event =
+                TrainEvent::Preparing { what: "encoding pictures".to_owned(), done: rows.len(), total };
             if events(event).is_break() {
                 return Err(TrainError::Interrupted { step: 0 });
             }

@@ -112,7 +112,11 @@ pub fn write(
         for (index, picture) in pictures.iter().enumerate() {
             let path = folder.join("pictures").join(format!("{index:03}-{name}.png"));
             let seed = (report.seed + index as u64).to_string();
-            let text = [("Software", "atelier"), ("prompt", report.captions[index].as_str()), ("seed", seed.as_str())];
+            let text = [
+                ("Software", "atelier"),
+                ("prompt", report.captions[index].as_str()),
+                ("seed", seed.as_str()),
+            ];
             picture::write_png(&path, picture, &text)?;
         }
     }

@@ -20,11 +20,7 @@ pub use pretrain::pretrain;
 pub use sft::sft;
 
 use crate::{
-    atomic,
-    error::TrainError,
-    imagefolder::ImageFolder,
-    options::TrainOptions,
-    pictures::PictureCache,
+    atomic, error::TrainError, imagefolder::ImageFolder, options::TrainOptions, pictures::PictureCache,
     trainer::Events,
 };
 use atelier_core::{pipeline::Pipeline, weights::Precision};
@@ -58,7 +54,11 @@ struct Data {
 }
 
 impl Data {
-    fn read(options: &TrainOptions, tree: &CriteriaTree, events: &mut Events<'_>) -> Result<Self, TrainError> {
+    fn read(
+        options: &TrainOptions,
+        tree: &CriteriaTree,
+        events: &mut Events<'_>,
+    ) -> Result<Self, TrainError> {
         required(&options.data, "--data")?;
         let folder = ImageFolder::open(&options.data, "train", tree)?;
         let examples = folder.examples();
@@ -80,7 +80,9 @@ fn load_pipeline(path: &Path, flag: &str, device: &Device) -> Result<Pipeline, T
 
 fn required(path: &Path, flag: &str) -> Result<(), TrainError> {
     if path.as_os_str().is_empty() {
-        return Err(TrainError::Option(format!("{flag} is missing: name it as a flag or in the configuration file")));
+        return Err(TrainError::Option(format!(
+            "{flag} is missing: name it as a flag or in the configuration file"
+        )));
     }
     Ok(())
 }
@@ -94,7 +96,11 @@ fn write_options(options: &TrainOptions) -> Result<(), TrainError> {
 }
 
 /// Saves the result of a run and says where it is.
-fn finish(pipeline: &Pipeline, options: &TrainOptions, events: &mut Events<'_>) -> Result<PathBuf, TrainError> {
+fn finish(
+    pipeline: &Pipeline,
+    options: &TrainOptions,
+    events: &mut Events<'_>,
+) -> Result<PathBuf, TrainError> {
     let path = options.output_dir.join(MODEL);
     save_pipeline(pipeline, &path, options.save_precision.into())?;
     let _ = events(crate::trainer::TrainEvent::Saved(path.clone()));

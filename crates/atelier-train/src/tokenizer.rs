@@ -38,7 +38,9 @@ const MARKS: &str = "| : , . - '";
 #[derive(Debug, Error)]
 pub enum TokenizerError {
     /// The length leaves no room for a word between start and end.
-    #[error("prompts of {0} tokens have no room for a word between {START} and {END}: the length must be at least 3")]
+    #[error(
+        "prompts of {0} tokens have no room for a word between {START} and {END}: the length must be at least 3"
+    )]
     Length(usize),
     /// The `tokenizers` crate refused something.
     #[error("the tokenizer cannot be built: {0}")]
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_phrase_of_the_tree_is_known() {
-        let texts = vocabulary_texts(&CriteriaTree::embedded());
+        let texts = vocabulary_texts(CriteriaTree::embedded());
         let tokenizer = build_tokenizer(texts.iter().map(String::as_str), 64).expect("built");
         let template = "| positive: a, b. | negative: c - d".replace(['a', 'b', 'c', 'd'], "");
         for text in texts.iter().map(String::as_str).chain([template.as_str()]) {

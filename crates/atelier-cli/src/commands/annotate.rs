@@ -33,7 +33,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tree = arguments.tree.load()?;
     for leaf in Annotator::embedded().measured() {
         if tree.leaf(leaf.id()).is_none() {
-            let reason = format!("the annotator measures {}, which this tree lacks; leave --criteria out", leaf.id());
+            let reason =
+                format!("the annotator measures {}, which this tree lacks; leave --criteria out", leaf.id());
             return Err(Usage(reason).into());
         }
     }
@@ -66,7 +67,8 @@ fn annotate(folder: &Path, caption: &str, tree: &CriteriaTree) -> Result<(), Fai
     }
     bar.finish();
     imagefolder::write_metadata(folder, &examples)?;
-    let count = |side: fn(&Labels) -> usize| examples.iter().map(|example| side(&example.labels)).sum::<usize>();
+    let count =
+        |side: fn(&Labels) -> usize| examples.iter().map(|example| side(&example.labels)).sum::<usize>();
     println!(
         "{}: {} pictures, {} positive and {} negative attributes",
         folder.join(METADATA).display(),

@@ -187,8 +187,11 @@ fn node_json(node: Node<'_>, depth: usize) -> Value {
     if let Some(leaf) = node.leaf() {
         return leaf_json(leaf);
     }
-    let children: Vec<Value> =
-        if depth > 1 { node.children().map(|child| node_json(child, depth - 1)).collect() } else { Vec::new() };
+    let children: Vec<Value> = if depth > 1 {
+        node.children().map(|child| node_json(child, depth - 1)).collect()
+    } else {
+        Vec::new()
+    };
     json!({ "id": node.id(), "name": node.name(), "pairs": node.leaves().len(), "children": children })
 }
 

@@ -34,7 +34,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { out, quick, device, seed, tree } = arguments;
     let options = DemoOptions { out: out.clone(), device: *device, quick: *quick, seed: *seed };
     let mut progress = Progress::new()?;
-    let (page, report) = demo(&options, &base_model::files(), tree.load()?.as_ref(), &mut |event| progress.show(event))?;
+    let (page, report) =
+        demo(&options, &base_model::files(), tree.load()?.as_ref(), &mut |event| progress.show(event))?;
     drop(progress);
     println!(
         "negative attributes per picture: {:.2} before, {:.2} after ({:+.0} %)",

@@ -65,7 +65,9 @@ type Run = fn(&TrainOptions, &CriteriaTree, &mut Events<'_>) -> Result<PathBuf, 
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Pretrain { common, flags } => start(&common, &flags, &pretrain_defaults(), run::pretrain),
-        Command::Sft { common } => start(&common, &PretrainFlags::default(), &TrainOptions::default(), run::sft),
+        Command::Sft { common } => {
+            start(&common, &PretrainFlags::default(), &TrainOptions::default(), run::sft)
+        }
         Command::Cpo { common, flags } => start(&common, &flags, &cpo_defaults(), run::cpo),
     }
 }

@@ -20,7 +20,8 @@ impl LeafCalibration {
         let unit = 1.0 / prior_scale.abs().max(f64::MIN_POSITIVE);
         let (mut scale, mut bias) = (1.0_f64, 0.0_f64);
         for _ in 0..50 {
-            let (mut gradient, mut hessian) = ([PENALTY * (scale - 1.0), PENALTY * bias], [PENALTY, 0.0, PENALTY]);
+            let (mut gradient, mut hessian) =
+                ([PENALTY * (scale - 1.0), PENALTY * bias], [PENALTY, 0.0, PENALTY]);
             for &(evidence, positive) in observations {
                 let x = evidence / unit;
                 let p = sigmoid(scale * x + bias);
@@ -91,8 +92,9 @@ impl Calibration {
             chosen.map(|(_, (leaf, evidence, positive))| (leaf.as_str(), *evidence, *positive))
         };
         let fitted = Self::fit(part(false));
-        let predictions: Vec<(f64, bool)> =
-            part(true).map(|(leaf, evidence, positive)| (fitted.leaf(leaf).probability(evidence), positive)).collect();
+        let predictions: Vec<(f64, bool)> = part(true)
+            .map(|(leaf, evidence, positive)| (fitted.leaf(leaf).probability(evidence), positive))
+            .collect();
         let all = observations.iter().map(|(leaf, evidence, positive)| (leaf.as_str(), *evidence, *positive));
         let expected_error = (!predictions.is_empty()).then(|| expected_calibration_error(&predictions));
         Self { expected_error, ..Self::fit(all) }

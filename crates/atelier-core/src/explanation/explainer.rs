@@ -183,7 +183,8 @@ impl<'a> Explainer<'a> {
         }
         let calibration = self.calibration.leaf(leaf);
         let draws = differences.len();
-        let [low, high] = [-1.0, 1.0].map(|sign| calibration.probability(estimate.mean + sign * estimate.error));
+        let [low, high] =
+            [-1.0, 1.0].map(|sign| calibration.probability(estimate.mean + sign * estimate.error));
         Ok(LeafExplanation {
             leaf: leaf.to_owned(),
             evidence: estimate.mean,
@@ -203,7 +204,10 @@ impl<'a> Explainer<'a> {
         let [_, tokens, features] = positive.dims();
         let both = |a: &Tensor<4>| Tensor::cat(vec![a.clone(), a.clone()], 0);
         let states = Tensor::cat(
-            vec![negative.clone().expand([count, tokens, features]), positive.clone().expand([count, tokens, features])],
+            vec![
+                negative.clone().expand([count, tokens, features]),
+                positive.clone().expand([count, tokens, features]),
+            ],
             0,
         );
         let times = Tensor::cat(vec![batch.timesteps.clone(), batch.timesteps.clone()], 0);

@@ -17,5 +17,5 @@ mod explainer;
 mod summary;
 
 pub use calibration::{Calibration, LeafCalibration, expected_calibration_error};
-pub use explainer::{ExplainedPicture, Explainer, ExplanationOptions, ExplanationError, LeafExplanation};
+pub use explainer::{ExplainedPicture, Explainer, ExplanationError, ExplanationOptions, LeafExplanation};
 pub use summary::{NodeSummary, summarise};

@@ -159,7 +159,9 @@ mod tests {
     #[test]
     fn contradictions_are_named() {
         assert!(unet_error(r#"{"block_out_channels": [32]}"#).contains("`down_block_types` has 4 values"));
-        assert!(unet_error(r#"{"attention_head_dim": [8, 8]}"#).contains("`attention_head_dim` has 2 values"));
+        assert!(
+            unet_error(r#"{"attention_head_dim": [8, 8]}"#).contains("`attention_head_dim` has 2 values")
+        );
         assert!(unet_error(r#"{"norm_num_groups": 0}"#).contains("`norm_num_groups`"));
         assert!(unet_error(r#"{"attention_head_dim": 7}"#).contains("multiple of 7"));
     }

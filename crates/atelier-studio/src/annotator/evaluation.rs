@@ -48,7 +48,9 @@ impl Annotator {
         let scores = |model: &LeafModel, leaf: LeafKnob, observations: &[fit::Observation]| {
             let normalised = |observation: &fit::Observation| {
                 let scaled = observation.measures.iter().zip(&self.means).zip(&self.deviations);
-                scaled.map(|((v, mean), deviation)| ((v - mean) / deviation).clamp(-4.0, 4.0)).collect::<Vec<f32>>()
+                scaled
+                    .map(|((v, mean), deviation)| ((v - mean) / deviation).clamp(-4.0, 4.0))
+                    .collect::<Vec<f32>>()
             };
             let score = |o: &fit::Observation| (model.score(&normalised(o)), o.knobs.side(leaf));
             observations.iter().map(score).collect::<Vec<_>>()
@@ -92,12 +94,18 @@ impl EvaluationTable {
 impl fmt::Display for EvaluationTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tree = CriteriaTree::embedded();
-        writeln!(formatter, "| Leaf | AUC | softened | negative: precision, recall | positive: precision, recall |")?;
+        writeln!(
+            formatter,
+            "| Leaf | AUC | softened | negative: precision, recall | positive: precision, recall |"
+        )?;
         writeln!(formatter, "|---|---|---|---|---|")?;
         for leaf in &self.leaves {
             let name = tree.leaf(&leaf.leaf).map_or(leaf.leaf.as_str(), |leaf| leaf.name.as_str());
             let side = |precision: Option<f64>, recall: f64| {
-                precision.map_or_else(|| "not reported".to_owned(), |precision| format!("{precision:.2}, {recall:.2}"))
+                precision.map_or_else(
+                    || "not reported".to_owned(),
+                    |precision| format!("{precision:.2}, {recall:.2}"),
+                )
             };
             let note = if leaf.measured { "" } else { " (not measured)" };
             writeln!(

@@ -1,7 +1,12 @@
 //! Fitting: ridge-regularised logistic regression and thresholds, on paintings whose leaves are known.
 
 use super::{Annotator, LeafModel, MEASURED_FROM};
-use crate::{knobs::Knobs, leaves::LeafKnob, measure::{Measures, SIDE}, painting::PaintingSpec};
+use crate::{
+    knobs::Knobs,
+    leaves::LeafKnob,
+    measure::{Measures, SIDE},
+    painting::PaintingSpec,
+};
 use atelier_criteria::Side;
 use image::{RgbImage, imageops};
 use rayon::prelude::*;
@@ -67,7 +72,9 @@ impl Annotator {
             .iter()
             .map(|observation| {
                 let scaled = observation.measures.iter().zip(&annotator.means).zip(&annotator.deviations);
-                scaled.map(|((value, mean), deviation)| ((value - mean) / deviation).clamp(-4.0, 4.0)).collect()
+                scaled
+                    .map(|((value, mean), deviation)| ((value - mean) / deviation).clamp(-4.0, 4.0))
+                    .collect()
             })
             .collect();
         let fitted = observations.len() * 3 / 4;
@@ -91,9 +98,13 @@ impl Annotator {
                     (fitted..rows.len()).map(|index| (model.score(&rows[index]), side(index))).collect();
                 model.auc = auc(&scores);
                 if model.auc >= MEASURED_FROM {
-                    let above = |side| scores.iter().map(move |(score, shown)| (*score, *shown == Some(side))).collect();
-                    let below: Vec<(f64, bool)> =
-                        scores.iter().map(|(score, shown)| (-score, *shown == Some(Side::Negative))).collect();
+                    let above = |side| {
+                        scores.iter().map(move |(score, shown)| (*score, *shown == Some(side))).collect()
+                    };
+                    let below: Vec<(f64, bool)> = scores
+                        .iter()
+                        .map(|(score, shown)| (-score, *shown == Some(Side::Negative)))
+                        .collect();
                     model.positive_above = threshold(above(Side::Positive)).unwrap_or(f64::MAX);
                     model.negative_below = threshold(below).map_or(f64::MIN, |value| -value);
                 }
@@ -111,7 +122,9 @@ fn moments(observations: &[Observation], count: usize) -> (Vec<f32>, Vec<f32>) {
     };
     let means: Vec<f64> = (0..count).map(|measure| mean(&|value, _| value, measure)).collect();
     let deviations = (0..count)
-        .map(|measure| mean(&|value, measure| (value - means[measure]).powi(2), measure).sqrt().max(1e-6) as f32)
+        .map(|measure| {
+            mean(&|value, measure| (value - means[measure]).powi(2), measure).sqrt().max(1e-6) as f32
+        })
         .collect();
     (means.iter().map(|mean| *mean as f32).collect(), deviations)
 }
@@ -124,7 +137,8 @@ fn logistic_regression(examples: &[(&[f32], bool)], count: usize) -> (Vec<f32>, 
         let mut gradient = vec![0.0_f64; size];
         let mut hessian = vec![0.0_f64; size * size];
         for (row, outcome) in examples {
-            let score = weights[count] + row.iter().zip(&weights).map(|(x, w)| f64::from(*x) * w).sum::<f64>();
+            let score =
+                weights[count] + row.iter().zip(&weights).map(|(x, w)| f64::from(*x) * w).sum::<f64>();
             let probability = 1.0 / (1.0 + libm::exp(-score));
             let error = probability - f64::from(u8::from(*outcome));
             let curvature = (probability * (1.0 - probability)).max(1e-6);
@@ -162,7 +176,8 @@ fn solve(matrix: &mut [f64], mut right: Vec<f64>, size: usize) -> Vec<f64> {
     for i in 0..size {
         for j in 0..=i {
             let (before, rest) = matrix.split_at(i * size);
-            let products = |row: &[f64], other: &[f64]| row.iter().zip(other).map(|(x, y)| x * y).sum::<f64>();
+            let products =
+                |row: &[f64], other: &[f64]| row.iter().zip(other).map(|(x, y)| x * y).sum::<f64>();
             let sum = if i == j {
                 rest[i] - products(&rest[..j], &rest[..j])
             } else {
@@ -193,7 +208,8 @@ pub(super) fn auc(scores: &[(f64, Option<Side>)]) -> f64 {
     if positives == 0.0 || negatives == 0.0 {
         return 0.5;
     }
-    let ranks: f64 = (1..).zip(&known).filter(|(_, (_, positive))| *positive).map(|(rank, _)| f64::from(rank)).sum();
+    let ranks: f64 =
+        (1..).zip(&known).filter(|(_, (_, positive))| *positive).map(|(rank, _)| f64::from(rank)).sum();
     (ranks - positives * (positives + 1.0) / 2.0) / (positives * negatives)
 }
 
@@ -220,8 +236,10 @@ mod tests {
 
     #[test]
     fn a_linear_rule_is_found() {
-        let rows: Vec<[f32; 2]> = (0..400).map(|i| [(i % 20) as f32 / 10.0 - 1.0, (i / 20) as f32 / 10.0 - 1.0]).collect();
-        let examples: Vec<(&[f32], bool)> = rows.iter().map(|row| (row.as_slice(), 2.0 * row[0] - row[1] > 0.3)).collect();
+        let rows: Vec<[f32; 2]> =
+            (0..400).map(|i| [(i % 20) as f32 / 10.0 - 1.0, (i / 20) as f32 / 10.0 - 1.0]).collect();
+        let examples: Vec<(&[f32], bool)> =
+            rows.iter().map(|row| (row.as_slice(), 2.0 * row[0] - row[1] > 0.3)).collect();
         let (weights, bias) = logistic_regression(&examples, 2);
         // The ridge shrinks both alike, so their ratio is that of the rule.
         assert!((weights[0] / weights[1] + 2.0).abs() < 0.2, "{weights:?}");
@@ -231,7 +249,8 @@ mod tests {
     #[test]
     fn the_area_under_the_curve_counts_pairs() {
         let side = |positive| Some(if positive { Side::Positive } else { Side::Negative });
-        let scores = [(0.1, side(false)), (0.4, side(true)), (0.35, side(false)), (0.8, side(true)), (0.9, None)];
+        let scores =
+            [(0.1, side(false)), (0.4, side(true)), (0.35, side(false)), (0.8, side(true)), (0.9, None)];
         assert_eq!(auc(&scores), 1.0);
         let scores = [(0.5, side(false)), (0.4, side(true)), (0.3, side(false)), (0.8, side(true))];
         assert_eq!(auc(&scores), 0.75);

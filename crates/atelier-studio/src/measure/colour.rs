@@ -68,7 +68,8 @@ fn hues(planes: &Planes, measures: &mut Measures) {
     for (index, share) in shares.iter().enumerate() {
         measures.push(format!("hue family {index}"), *share);
     }
-    let entropy = -shares.iter().filter(|share| **share > 0.0).map(|share| share * libm::logf(*share)).sum::<f32>();
+    let entropy =
+        -shares.iter().filter(|share| **share > 0.0).map(|share| share * libm::logf(*share)).sum::<f32>();
     measures.push("hue entropy", entropy);
     measures.push("families of hue", shares.iter().filter(|share| **share > 0.06).count() as f32);
     measures.push("one hue", libm::hypotf(once[0], once[1]) / total);
@@ -82,9 +83,8 @@ fn accents(planes: &Planes, measures: &mut Measures) {
     let pooled = |plane: &Plane| plane.halved().halved();
     let (l, a, b) = (pooled(&planes.l), pooled(&planes.a), pooled(&planes.b));
     let (around_l, around_a, around_b) = (l.blurred(4), a.blurred(4), b.blurred(4));
-    let difference = |x: usize, y: usize| {
-        libm::hypotf(a.at(x, y) - around_a.at(x, y), b.at(x, y) - around_b.at(x, y))
-    };
+    let difference =
+        |x: usize, y: usize| libm::hypotf(a.at(x, y) - around_a.at(x, y), b.at(x, y) - around_b.at(x, y));
     let accent = Plane::from_fn(count, difference);
     let sorted = accent.sorted();
     measures.push("colour accent p90", percentile(&sorted, 90.0));
@@ -95,7 +95,10 @@ fn accents(planes: &Planes, measures: &mut Measures) {
     let focal_sorted = focal.sorted();
     measures.push("focal contrast p97", percentile(&focal_sorted, 97.0));
     measures.push("focal contrast strongest", percentile(&focal_sorted, 100.0));
-    measures.push("focal contrast spread", percentile(&focal_sorted, 60.0) / percentile(&focal_sorted, 97.0).max(0.01));
+    measures.push(
+        "focal contrast spread",
+        percentile(&focal_sorted, 60.0) / percentile(&focal_sorted, 97.0).max(0.01),
+    );
     for (name, rows) in [("top", 0..count / 2), ("bottom", count / 2..count)] {
         let red = rows.flat_map(|y| (0..count).map(move |x| (x, y))).map(|(x, y)| {
             let here = a.at(x, y) - around_a.at(x, y);

@@ -17,10 +17,11 @@ pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
     histogram(&planes.l.blurred(1), 0.10, 0..N, "edges", measures);
     histogram(&planes.l, 0.0, 0..N / 3, "strokes above", measures);
     // Neighbouring directions agree where strokes follow the form.
-    let agreement = (0..N - 8).step_by(4).flat_map(|y| (0..N - 8).step_by(4).map(move |x| (x, y))).map(|(x, y)| {
-        let [here, right, below] = [(x, y), (x + 6, y), (x, y + 6)].map(|(x, y)| fine.direction(x, y));
-        here[0] * right[0] + here[1] * right[1] + here[0] * below[0] + here[1] * below[1]
-    });
+    let agreement =
+        (0..N - 8).step_by(4).flat_map(|y| (0..N - 8).step_by(4).map(move |x| (x, y))).map(|(x, y)| {
+            let [here, right, below] = [(x, y), (x + 6, y), (x, y + 6)].map(|(x, y)| fine.direction(x, y));
+            here[0] * right[0] + here[1] * right[1] + here[0] * below[0] + here[1] * below[1]
+        });
     measures.push("agreement of directions", mean(agreement));
 }
 
@@ -33,9 +34,12 @@ struct Tensor {
 
 impl Tensor {
     fn new(plane: &Plane, radius: usize) -> Self {
-        let across = Plane::from_fn(N, |x, y| plane.at((x + 1).min(N - 1), y) - plane.at(x.saturating_sub(1), y));
-        let down = Plane::from_fn(N, |x, y| plane.at(x, (y + 1).min(N - 1)) - plane.at(x, y.saturating_sub(1)));
-        let product = |p: &Plane, q: &Plane| Plane::from_fn(N, |x, y| p.at(x, y) * q.at(x, y)).blurred(radius);
+        let across =
+            Plane::from_fn(N, |x, y| plane.at((x + 1).min(N - 1), y) - plane.at(x.saturating_sub(1), y));
+        let down =
+            Plane::from_fn(N, |x, y| plane.at(x, (y + 1).min(N - 1)) - plane.at(x, y.saturating_sub(1)));
+        let product =
+            |p: &Plane, q: &Plane| Plane::from_fn(N, |x, y| p.at(x, y) * q.at(x, y)).blurred(radius);
         Self { xx: product(&across, &across), xy: product(&across, &down), yy: product(&down, &down) }
     }
 
@@ -76,7 +80,8 @@ fn histogram(plane: &Plane, least: f32, rows: std::ops::Range<usize>, name: &str
     for (index, share) in shares.iter().enumerate() {
         measures.push(format!("{name} at {} degrees", index * 180 / DIRECTIONS), *share);
     }
-    let entropy = -shares.iter().filter(|share| **share > 0.0).map(|share| share * libm::logf(*share)).sum::<f32>();
+    let entropy =
+        -shares.iter().filter(|share| **share > 0.0).map(|share| share * libm::logf(*share)).sum::<f32>();
     measures.push(format!("{name} entropy"), entropy);
     // Upright edges beside leaning ones, whichever way they lean.
     let leaning = (shares[1] - shares[17]).abs() + (shares[2] - shares[16]).abs();

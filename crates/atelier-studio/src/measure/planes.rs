@@ -89,7 +89,9 @@ impl Plane {
     pub(super) fn mean_in(&self, (left, right): (f32, f32), (top, bottom): (f32, f32)) -> f32 {
         let edge = |share: f32| (share * self.side as f32) as usize;
         let rows = edge(top)..edge(bottom);
-        mean(rows.flat_map(|y| self.values[y * self.side + edge(left)..y * self.side + edge(right)].iter().copied()))
+        mean(rows.flat_map(|y| {
+            self.values[y * self.side + edge(left)..y * self.side + edge(right)].iter().copied()
+        }))
     }
 
     pub(super) fn mean(&self) -> f32 {

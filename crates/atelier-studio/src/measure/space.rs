@@ -24,11 +24,17 @@ pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
             // A picture and its mirror image are the same to these measures.
             measures.push(format!("{name} row {row} sides"), (line[0] - line[CELLS - 1]).abs());
             measures.push(format!("{name} row {row} middle"), line[2] - 0.5 * (line[0] + line[CELLS - 1]));
-            measures.push(format!("{name} row {row} inner"), 0.5 * (line[1] + line[3]) - 0.5 * (line[0] + line[CELLS - 1]));
+            measures.push(
+                format!("{name} row {row} inner"),
+                0.5 * (line[1] + line[3]) - 0.5 * (line[0] + line[CELLS - 1]),
+            );
         }
         let corners = [0, CELLS - 1, CELLS * (CELLS - 1), CELLS * CELLS - 1].map(|index| cells[index]);
         let edges = [2, 2 * CELLS, 3 * CELLS - 1, CELLS * CELLS - 3].map(|index| cells[index]);
-        measures.push(format!("{name} corners"), corners.iter().sum::<f32>() / 4.0 - edges.iter().sum::<f32>() / 4.0);
+        measures.push(
+            format!("{name} corners"),
+            corners.iter().sum::<f32>() / 4.0 - edges.iter().sum::<f32>() / 4.0,
+        );
         measures.push(format!("{name} darkest corner"), corners.into_iter().fold(f32::MAX, f32::min));
     }
     weight(planes, measures);
@@ -157,7 +163,10 @@ fn subject(planes: &Planes, measures: &mut Measures) {
     let middle = (x * side as f32, y * side as f32);
     measures.push("subject width", moment(&|x, _| (x - middle.0).abs()));
     measures.push("subject tallness", moment(&|_, y| (y - middle.1).abs()));
-    measures.push("subject proportion", moment(&|x, _| (x - middle.0).abs()) / moment(&|_, y| (y - middle.1).abs()).max(0.02));
+    measures.push(
+        "subject proportion",
+        moment(&|x, _| (x - middle.0).abs()) / moment(&|_, y| (y - middle.1).abs()).max(0.02),
+    );
     let touching = |row: usize| (0..side).map(|x| mask.at(x, row)).sum::<f32>() / side as f32;
     measures.push("subject at the bottom", touching(side - 1).max(touching(side - 2)));
     measures.push("subject at the top", touching(0).max(touching(1)));
@@ -193,12 +202,17 @@ fn depth(planes: &Planes, measures: &mut Measures) {
     }
     let lowest = (0.88, 1.0);
     measures.push("foreground lightness", planes.l.mean_in(all, lowest) - planes.l.mean_in(all, (0.6, 0.8)));
-    measures.push("foreground detail", planes.gradient.mean_in(all, lowest) - planes.gradient.mean_in(all, (0.6, 0.8)));
-    let bands: Vec<f32> = (0..16).map(|band| planes.l.mean_in(all, (band as f32 / 16.0, (band + 1) as f32 / 16.0))).collect();
+    measures.push(
+        "foreground detail",
+        planes.gradient.mean_in(all, lowest) - planes.gradient.mean_in(all, (0.6, 0.8)),
+    );
+    let bands: Vec<f32> =
+        (0..16).map(|band| planes.l.mean_in(all, (band as f32 / 16.0, (band + 1) as f32 / 16.0))).collect();
     measures.push("value steps in depth", bands.windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum());
     let sky = (0.0, 0.3);
     let wide = planes.l.blurred(3);
-    let top: Vec<f32> = (0..N * 3 / 10).flat_map(|y| (0..N).map(move |x| (x, y))).map(|(x, y)| wide.at(x, y)).collect();
+    let top: Vec<f32> =
+        (0..N * 3 / 10).flat_map(|y| (0..N).map(move |x| (x, y))).map(|(x, y)| wide.at(x, y)).collect();
     let middle = mean(top.iter().copied());
     measures.push("drama above", mean(top.iter().map(|value| (value - middle).powi(2))).sqrt());
     measures.push("chroma above", planes.chroma.mean_in(all, sky));

@@ -41,7 +41,10 @@ pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
     });
     let cube = mean(relief.values.iter().map(|value| value.powi(3)));
     measures.push("relief", cube / relief.deviation().powi(3).max(1e-6));
-    measures.push("peakedness of detail", mean(relief.values.iter().map(|v| v.powi(4))) / relief.deviation().powi(4).max(1e-9));
+    measures.push(
+        "peakedness of detail",
+        mean(relief.values.iter().map(|v| v.powi(4))) / relief.deviation().powi(4).max(1e-9),
+    );
 }
 
 /// Logarithms make factors of energy into differences.
@@ -56,7 +59,8 @@ fn details(plane: &Plane, rows: std::ops::Range<usize>) -> [f32; 3] {
     let count = (rows.len() * columns).max(1) as f32;
     for y in rows {
         for x in 0..columns {
-            let [p, q, r, s] = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| plane.at(2 * x + dx, 2 * y + dy));
+            let [p, q, r, s] =
+                [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| plane.at(2 * x + dx, 2 * y + dy));
             sums[0] += (p - q + r - s).powi(2);
             sums[1] += (p + q - r - s).powi(2);
             sums[2] += (p - q - r + s).powi(2);
@@ -110,7 +114,8 @@ fn specks(plane: &Plane, measures: &mut Measures) {
     let (mut dark, mut light) = (0.0, 0.0);
     for y in 4..N - 4 {
         for x in 4..N - 4 {
-            let ring = RING.map(|(dx, dy)| plane.at(x.saturating_add_signed(dx), y.saturating_add_signed(dy)));
+            let ring =
+                RING.map(|(dx, dy)| plane.at(x.saturating_add_signed(dx), y.saturating_add_signed(dy)));
             let lowest = ring.into_iter().fold(f32::MAX, f32::min);
             let highest = ring.into_iter().fold(f32::MIN, f32::max);
             dark += f32::from(u8::from(inner.at(x, y) < lowest - 0.10));

@@ -26,18 +26,23 @@ pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
         let place = (value - low) / (high - low).max(0.02) * BINS as f32;
         histogram[(place.max(0.0) as usize).min(BINS - 1)] += 1.0 / calm.values.len() as f32;
     }
-    measures.push("value histogram peakiness", histogram.iter().map(|share| share * share).sum::<f32>() * BINS as f32);
+    measures.push(
+        "value histogram peakiness",
+        histogram.iter().map(|share| share * share).sum::<f32>() * BINS as f32,
+    );
     let roughness = mean(histogram.windows(3).map(|bins| (2.0 * bins[1] - bins[0] - bins[2]).abs()));
     measures.push("value histogram roughness", roughness * BINS as f32);
     // Massed values survive a strong blur, scattered ones do not.
     for radius in [4, 10, 20] {
         let blurred = lightness.blurred(radius);
-        measures.push(format!("mass of values {radius}"), blurred.deviation() / lightness.deviation().max(0.01));
+        measures
+            .push(format!("mass of values {radius}"), blurred.deviation() / lightness.deviation().max(0.01));
     }
     let local = lightness.blurred(8);
     let crisp = lightness.values.iter().zip(&local.values).map(|(l, around)| (l - around).max(0.0));
     measures.push("highlights", mean(crisp.map(|above| (above - 0.12).max(0.0))));
-    let subject: Vec<f32> = (44..100).flat_map(|y| (30..98).map(move |x| (x, y))).map(|(x, y)| lightness.at(x, y)).collect();
+    let subject: Vec<f32> =
+        (44..100).flat_map(|y| (30..98).map(move |x| (x, y))).map(|(x, y)| lightness.at(x, y)).collect();
     let mut central = subject;
     central.sort_by(f32::total_cmp);
     for percent in [2.0, 98.0, 99.6] {

@@ -33,7 +33,17 @@ pub(super) fn subject(stage: &mut Stage<'_>, place: Place) {
             let glass = light.on(0.82, 0.04, 200.0).mix(light.low, 0.3);
             add(stage, place.lathe(0.0, 0.0, 0.44, &[0.15, 0.14, 0.12, 0.13, 0.17]), glass, 0.7);
             for u in [-0.05, 0.0, 0.05] {
-                add(stage, place.polygon(&[(u - 0.012, 0.06), (u + 0.012, 0.06), (u * 1.6 + 0.012, 0.42), (u * 1.6 - 0.012, 0.42)]), green, 0.0);
+                add(
+                    stage,
+                    place.polygon(&[
+                        (u - 0.012, 0.06),
+                        (u + 0.012, 0.06),
+                        (u * 1.6 + 0.012, 0.42),
+                        (u * 1.6 - 0.012, 0.42),
+                    ]),
+                    green,
+                    0.0,
+                );
             }
             add(stage, place.ellipse((0.0, 0.035), (0.15, 0.035)), glass.lighter(0.12), 0.2);
         }
@@ -74,7 +84,7 @@ pub(super) fn petal_colour(stage: &Stage<'_>) -> Lab {
 pub(super) fn flower(stage: &mut Stage<'_>, place: Place, index: usize, layer: Layer, foot: f32) {
     let light = stage.light;
     let details = stage.knobs.pick(LeafKnob::TellingDetails, 0, 1, 2);
-    let petal = petal_colour(stage).lighter(if index % 2 == 0 { 0.02 } else { -0.03 });
+    let petal = petal_colour(stage).lighter(if index.is_multiple_of(2) { 0.02 } else { -0.03 });
     let add = |stage: &mut Stage<'_>, outline, colour, volume: f32| {
         stage.add(Form::new(outline, colour, layer).upright(foot).round(volume));
     };

@@ -15,15 +15,18 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
     };
     if stage.knobs.pick(LeafKnob::ThreePlanes, false, true, true) {
         let (far, near) = match stage.spec.companion {
-            Companion::Mountains => {
-                ((ridge(0.26, 4.0, 1), light.on(0.50, 0.06, 275.0)), (ridge(0.09, 3.0, 2), light.on(0.48, 0.07, 170.0)))
-            }
-            Companion::Hills => {
-                ((ridge(0.15, 2.2, 1), light.on(0.60, 0.08, 150.0)), (ridge(0.08, 3.0, 2), light.on(0.54, 0.09, 135.0)))
-            }
-            _ => {
-                ((ridge(0.09, 3.0, 1), light.on(0.52, 0.06, 165.0)), (ridge(0.05, 4.5, 2), light.on(0.44, 0.07, 145.0)))
-            }
+            Companion::Mountains => (
+                (ridge(0.26, 4.0, 1), light.on(0.50, 0.06, 275.0)),
+                (ridge(0.09, 3.0, 2), light.on(0.48, 0.07, 170.0)),
+            ),
+            Companion::Hills => (
+                (ridge(0.15, 2.2, 1), light.on(0.60, 0.08, 150.0)),
+                (ridge(0.08, 3.0, 2), light.on(0.54, 0.09, 135.0)),
+            ),
+            _ => (
+                (ridge(0.09, 3.0, 1), light.on(0.52, 0.06, 165.0)),
+                (ridge(0.05, 4.5, 2), light.on(0.44, 0.07, 145.0)),
+            ),
         };
         stage.add(Form::new(far.0, far.1, Layer::Far).at_depth(1.0).round(0.5).grained(0.35));
         stage.add(Form::new(near.0, near.1, Layer::Far).at_depth(0.8).round(0.4).grained(-0.2));
@@ -49,8 +52,12 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
             bank(0.10, 0.2),
         ];
         stage.add(
-            Form::new(Outline::Polygon { points: course }, light.low.mix(light.on(0.7, 0.07, 235.0), 0.5), Layer::Ground)
-                .fading_to(light.on(0.50, 0.09, 240.0)),
+            Form::new(
+                Outline::Polygon { points: course },
+                light.low.mix(light.on(0.7, 0.07, 235.0), 0.5),
+                Layer::Ground,
+            )
+            .fading_to(light.on(0.50, 0.09, 240.0)),
         );
     } else if stage.spec.companion == Companion::Hills {
         let field = Outline::rolling(
@@ -121,7 +128,12 @@ fn church(stage: &mut Stage<'_>, place: Place) {
     let stone = light.on(0.80, 0.03, 75.0);
     let slate = light.on(0.40, 0.06, 262.0);
     add(stage, place.rectangle(-0.02, 0.0, 0.62, 0.30), stone.lighter(modelled * side), 0.1);
-    add(stage, place.polygon(&[(-0.02, 0.29), (0.68, 0.29), (0.56, 0.50), (-0.02, 0.50)]), slate.lighter(0.06), 0.0);
+    add(
+        stage,
+        place.polygon(&[(-0.02, 0.29), (0.68, 0.29), (0.56, 0.50), (-0.02, 0.50)]),
+        slate.lighter(0.06),
+        0.0,
+    );
     add(stage, place.rectangle(-0.24, 0.0, 0.04, 0.58), stone.lighter(-modelled * side), 0.5);
     add(stage, place.polygon(&[(-0.28, 0.57), (0.08, 0.57), (-0.10, 1.0)]), slate, 0.6);
     let dark = light.on(0.25, 0.04, 260.0);
@@ -143,10 +155,17 @@ fn trees(stage: &mut Stage<'_>, place: Place) {
     let light = stage.light;
     let leaf = light.on(0.42, 0.11, 138.0);
     let varied = stage.knobs.pick(LeafKnob::VariedSilhouette, 0.0, 0.6, 1.0);
-    for (u, height, wide, shade) in [(-0.34, -0.22, 0.20, 0.05), (0.32, -0.12, 0.22, -0.03), (0.0, 0.0, 0.24, 0.0)] {
+    for (u, height, wide, shade) in
+        [(-0.34, -0.22, 0.20, 0.05), (0.32, -0.12, 0.22, -0.03), (0.0, 0.0, 0.24, 0.0)]
+    {
         let top = 1.0 + height * varied;
         let trunk = place.lathe(u, 0.0, top * 0.6, &[0.05, 0.035, 0.03]);
-        stage.add(Form::new(trunk, light.on(0.34, 0.05, 50.0), Layer::Subject).upright(place.foot).round(0.6).grained(1.57));
+        stage.add(
+            Form::new(trunk, light.on(0.34, 0.05, 50.0), Layer::Subject)
+                .upright(place.foot)
+                .round(0.6)
+                .grained(1.57),
+        );
         let green = leaf.lighter(shade);
         for (du, v, r) in [(-0.08, 0.52, 0.85), (0.08, 0.60, 0.85), (0.0, 0.80, 0.8)] {
             let crown = place.ellipse((u + du * varied, top * v), (wide * r, top * 0.26));
@@ -174,7 +193,12 @@ fn windmill(stage: &mut Stage<'_>, place: Place) {
     for quarter in 0..4 {
         let (sin, cos) = libm::sincosf(turn + quarter as f32 * std::f32::consts::FRAC_PI_2);
         let at = |along: f32, across: f32| (along * cos - across * sin, 0.70 + along * sin + across * cos);
-        add(stage, place.polygon(&[at(0.0, -0.02), at(0.44, -0.02), at(0.44, 0.02), at(0.0, 0.02)]), wood, 0.0);
+        add(
+            stage,
+            place.polygon(&[at(0.0, -0.02), at(0.44, -0.02), at(0.44, 0.02), at(0.0, 0.02)]),
+            wood,
+            0.0,
+        );
         let sail = place.polygon(&[at(0.12, 0.02), at(0.44, 0.02), at(0.44, 0.11), at(0.12, 0.11)]);
         add(stage, sail, light.on(0.88, 0.03, 85.0), 0.0);
     }

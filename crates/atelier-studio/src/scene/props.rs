@@ -35,7 +35,11 @@ impl Stage<'_> {
         }
         let drama = self.knobs.pick(LeafKnob::DramaticBackground, 0.0, 0.22, 0.95);
         if drama > 0.0 {
-            if self.spec.genre.is_outdoors() { self.clouds(&light, drama) } else { self.drapery(&light, drama) }
+            if self.spec.genre.is_outdoors() {
+                self.clouds(&light, drama);
+            } else {
+                self.drapery(&light, drama);
+            }
         }
     }
 
@@ -43,14 +47,18 @@ impl Stage<'_> {
         let (h, side) = (self.layout.horizon, self.layout.light_side);
         let dark = light.high.lighter(-0.20).scale_chroma(0.8);
         let bright = light.low.lighter(0.10);
-        for (x, y, wide, high) in [(0.25, 0.22, 0.34, 0.15), (0.78, 0.34, 0.30, 0.12), (0.52, 0.04, 0.46, 0.12)] {
+        for (x, y, wide, high) in
+            [(0.25, 0.22, 0.34, 0.15), (0.78, 0.34, 0.30, 0.12), (0.52, 0.04, 0.46, 0.12)]
+        {
             let x = 0.5 + side * (x - 0.5);
             let puff = |dx: f32, dy: f32, scale: f32| Outline::Ellipse {
                 centre: (x + dx * wide, (y + dy * high) * (h + 0.25)),
                 radii: (wide * scale, high * scale * (h + 0.3)),
                 angle: -0.15 * side,
             };
-            self.add(Form::new(puff(0.1, -0.25, 0.9), bright, Layer::Sky).at_depth(1.0).soft(0.04).veil(drama));
+            self.add(
+                Form::new(puff(0.1, -0.25, 0.9), bright, Layer::Sky).at_depth(1.0).soft(0.04).veil(drama),
+            );
             self.add(Form::new(puff(0.0, 0.15, 0.8), dark, Layer::Sky).at_depth(1.0).soft(0.06).veil(drama));
         }
     }
@@ -97,7 +105,8 @@ impl Stage<'_> {
     /// Four like things on the way from the foreground to the horizon.
     pub(super) fn repeated(&mut self) {
         let (layout, light) = (self.layout, self.light);
-        let (near, far) = self.knobs.pick(LeafKnob::DiminishingSizes, (0.145, 0.145), (0.19, 0.10), (0.25, 0.05));
+        let (near, far) =
+            self.knobs.pick(LeafKnob::DiminishingSizes, (0.145, 0.145), (0.19, 0.10), (0.25, 0.05));
         for step in (0..4).rev() {
             let t = step as f32 / 3.0;
             let size = near + (far - near) * t;
@@ -113,7 +122,9 @@ impl Stage<'_> {
                 Genre::StillLife => (place.ellipse((0.0, 0.22), (0.24, 0.23)), light.on(0.44, 0.07, 55.0)),
                 Genre::FlowerPiece => (place.ellipse((0.0, 0.22), (0.24, 0.23)), light.on(0.42, 0.15, 18.0)),
             };
-            self.add(Form::new(outline, colour, Layer::Prop).at_depth(0.15 + 0.7 * t).upright(foot).round(0.9));
+            self.add(
+                Form::new(outline, colour, Layer::Prop).at_depth(0.15 + 0.7 * t).upright(foot).round(0.9),
+            );
         }
     }
 
@@ -144,7 +155,15 @@ impl Stage<'_> {
                     let leaf = light.on(0.26, 0.07, 145.0);
                     self.add(Form::new(crown, leaf, Layer::Prop).at_depth(0.2).round(0.6).upright(foot));
                 }
-                (light.on(0.24, 0.05, 110.0), vec![at(-0.1, top + 0.2), at(reach * 0.7, top + 0.4), at(reach * 0.55, foot), at(-0.1, foot + 0.08)])
+                (
+                    light.on(0.24, 0.05, 110.0),
+                    vec![
+                        at(-0.1, top + 0.2),
+                        at(reach * 0.7, top + 0.4),
+                        at(reach * 0.55, foot),
+                        at(-0.1, foot + 0.08),
+                    ],
+                )
             }
             Genre::Seascape => (
                 light.on(0.28, 0.04, 50.0),
@@ -158,7 +177,13 @@ impl Stage<'_> {
             ),
             _ => (
                 light.on(0.24, 0.06, 20.0),
-                vec![at(-0.1, -0.1), at(reach, -0.1), at(reach * 0.7, 0.3), at(reach * 0.9, foot), at(-0.1, foot + 0.06)],
+                vec![
+                    at(-0.1, -0.1),
+                    at(reach, -0.1),
+                    at(reach * 0.7, 0.3),
+                    at(reach * 0.9, foot),
+                    at(-0.1, foot + 0.06),
+                ],
             ),
         };
         let form = Form::new(Outline::Polygon { points }, colour, Layer::Prop);
@@ -243,15 +268,19 @@ impl Stage<'_> {
                 flowers::flower(self, lying, index, Layer::Prop, place.foot);
             }
             Genre::Landscape => {
-                for (u, v, r, shade) in [(-0.3, 0.32, 0.42, -0.04), (0.32, 0.30, 0.40, 0.0), (0.0, 0.48, 0.50, 0.03)] {
+                for (u, v, r, shade) in
+                    [(-0.3, 0.32, 0.42, -0.04), (0.32, 0.30, 0.40, 0.0), (0.0, 0.48, 0.50, 0.03)]
+                {
                     let bush = place.ellipse((u, v), (r, r * 0.9));
                     let green = light.on(0.44 + shade, 0.11, 128.0);
                     self.add(Form::new(bush, green, Layer::Prop).upright(place.foot).round(1.0));
                 }
             }
             Genre::Seascape => {
-                let stone = place.polygon(&[(-0.7, 0.0), (-0.5, 0.45), (-0.1, 0.72), (0.35, 0.55), (0.7, 0.0)]);
-                let colour = light.on(0.42, 0.04, if self.spec.companion == Companion::Beach { 70.0 } else { 50.0 });
+                let stone =
+                    place.polygon(&[(-0.7, 0.0), (-0.5, 0.45), (-0.1, 0.72), (0.35, 0.55), (0.7, 0.0)]);
+                let colour =
+                    light.on(0.42, 0.04, if self.spec.companion == Companion::Beach { 70.0 } else { 50.0 });
                 self.add(Form::new(stone, colour, Layer::Prop).upright(place.foot).round(1.0));
             }
         }
@@ -326,7 +355,13 @@ impl Stage<'_> {
             for (x, y) in [(0.10, 0.30), (0.22, 0.22), (0.17, 0.42)] {
                 let bird = Place { x: 0.5 + open * x, foot: h * y, width: 0.055, height: 0.055 };
                 for wing in [-1.0, 1.0] {
-                    let points = [(0.0, -0.1), (wing * 0.5, 0.42), (wing * 0.9, 0.30), (wing * 0.45, 0.22), (0.0, -0.32)];
+                    let points = [
+                        (0.0, -0.1),
+                        (wing * 0.5, 0.42),
+                        (wing * 0.9, 0.30),
+                        (wing * 0.45, 0.22),
+                        (0.0, -0.32),
+                    ];
                     self.add(Form::new(bird.polygon(&points), dark, Layer::Mark));
                 }
             }
@@ -352,7 +387,9 @@ impl Stage<'_> {
         match self.knobs.pick(LeafKnob::WeightedForeground, 0, 1, 2) {
             0 => {
                 let pale = light.low.mix(Lab::lch(0.92, 0.02, 90.0), 0.7);
-                self.add(Form::new(Outline::level(0.80), pale, Layer::Ground).soft(0.05).veil(0.85).at_depth(0.0));
+                self.add(
+                    Form::new(Outline::level(0.80), pale, Layer::Ground).soft(0.05).veil(0.85).at_depth(0.0),
+                );
             }
             2 => {
                 let dark = light.on(0.25, 0.06, if self.spec.genre.is_outdoors() { 130.0 } else { 30.0 });
@@ -360,9 +397,11 @@ impl Stage<'_> {
                 self.add(Form::new(bank, dark, Layer::Prop).at_depth(0.0).grained(0.3).round(0.5));
                 for index in 0..9 {
                     let x = (index as f32 + uniform(rng, 0.1, 0.9)) / 9.0;
-                    let (height, lean, tone) = (uniform(rng, 0.07, 0.15), sign(rng), uniform(rng, -0.03, 0.10));
+                    let (height, lean, tone) =
+                        (uniform(rng, 0.07, 0.15), sign(rng), uniform(rng, -0.03, 0.10));
                     let place = Place { x, foot: 0.92, width: 0.035, height };
-                    let blade = place.polygon(&[(-0.5, -0.2), (0.5, -0.2), (0.4 * lean, 0.6), (1.0 * lean, 1.0)]);
+                    let blade =
+                        place.polygon(&[(-0.5, -0.2), (0.5, -0.2), (0.4 * lean, 0.6), (1.0 * lean, 1.0)]);
                     self.add(Form::new(blade, dark.lighter(tone), Layer::Prop).at_depth(0.0).grained(1.4));
                 }
             }

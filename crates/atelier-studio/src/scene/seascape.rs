@@ -18,7 +18,8 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
     }
     let sea = light.on(0.58, 0.09, 225.0).mix(light.low, 0.25);
     stage.add(
-        Form::new(Outline::level(h), sea.mix(light.low, 0.25), Layer::Ground).fading_to(light.on(0.40, 0.10, 235.0)),
+        Form::new(Outline::level(h), sea.mix(light.low, 0.25), Layer::Ground)
+            .fading_to(light.on(0.40, 0.10, 235.0)),
     );
     let below = |t: f32| h + (1.0 - h) * t;
     match stage.spec.companion {
@@ -37,11 +38,12 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
                     (edge(reach * 0.7), below(0.12)),
                     (edge(-0.05), below(0.14)),
                 ];
-                let form = Form::new(Outline::Polygon { points: cliff }, stone.lighter(shade + 0.06), Layer::Prop)
-                    .fading_to(stone.lighter(shade - 0.12))
-                    .at_depth(depth)
-                    .round(0.6)
-                    .grained(1.4);
+                let form =
+                    Form::new(Outline::Polygon { points: cliff }, stone.lighter(shade + 0.06), Layer::Prop)
+                        .fading_to(stone.lighter(shade - 0.12))
+                        .at_depth(depth)
+                        .round(0.6)
+                        .grained(1.4);
                 stage.add(form);
             }
         }
@@ -58,7 +60,11 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
                     shore(1.05, 1.2),
                 ]
             };
-            stage.add(Form::new(Outline::Polygon { points: line(0.05) }, light.on(0.92, 0.02, 200.0), Layer::Ground));
+            stage.add(Form::new(
+                Outline::Polygon { points: line(0.05) },
+                light.on(0.92, 0.02, 200.0),
+                Layer::Ground,
+            ));
             let form = Form::new(Outline::Polygon { points: line(0.0) }, sand, Layer::Ground);
             stage.add(form.fading_to(sand.lighter(-0.12)).grained(0.15));
         }
@@ -73,7 +79,8 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
                     (cx + size * 0.5, cy - size * 0.55),
                     (cx + size, cy + 0.02),
                 ];
-                let foam = Outline::Ellipse { centre: (cx, cy + 0.02), radii: (size * 1.25, 0.02), angle: 0.0 };
+                let foam =
+                    Outline::Ellipse { centre: (cx, cy + 0.02), radii: (size * 1.25, 0.02), angle: 0.0 };
                 stage.add(
                     Form::new(Outline::Polygon { points }, stone.lighter(0.08), Layer::Prop)
                         .fading_to(stone.lighter(-0.08))
@@ -99,12 +106,14 @@ fn sailing_boat(stage: &mut Stage<'_>, place: Place) {
     let light = stage.light;
     let way = stage.layout.open_side;
     let add = |stage: &mut Stage<'_>, outline, colour, volume: f32, grain: f32| {
-        let form = Form::new(outline, colour, Layer::Subject).upright(place.foot).round(volume).grained(grain);
+        let form =
+            Form::new(outline, colour, Layer::Subject).upright(place.foot).round(volume).grained(grain);
         stage.add(form);
     };
     let p = |u: f32, v: f32| (way * u, v);
     let belly = stage.knobs.pick(LeafKnob::Movement, 0.0, 0.03, 0.10);
-    let main = place.polygon(&[p(-0.02, 0.16), p(-0.02, 1.0), p(-0.26 - belly, 0.55), p(-0.44 - belly, 0.18)]);
+    let main =
+        place.polygon(&[p(-0.02, 0.16), p(-0.02, 1.0), p(-0.26 - belly, 0.55), p(-0.44 - belly, 0.18)]);
     add(stage, main, light.on(0.93, 0.03, 85.0), 0.8, 1.2);
     let jib = place.polygon(&[p(0.03, 0.17), p(0.03, 0.88), p(0.20 + belly, 0.45), p(0.36 + belly, 0.19)]);
     add(stage, jib, light.on(0.85, 0.06, 70.0), 0.8, 1.9);
@@ -113,11 +122,34 @@ fn sailing_boat(stage: &mut Stage<'_>, place: Place) {
     add(stage, hull, light.on(0.38, 0.11, 35.0), 0.7, 0.0);
     if stage.knobs.pick(LeafKnob::TellingDetails, false, false, true) {
         let dark = light.on(0.30, 0.05, 50.0);
-        add(stage, place.polygon(&[p(0.0, 1.02), p(0.20, 0.96), p(0.0, 0.90)]), light.on(0.58, 0.19, 28.0), 0.0, 0.0);
-        add(stage, place.polygon(&[p(-0.44, 0.125), p(0.50, 0.145), p(0.48, 0.105), p(-0.43, 0.09)]), light.on(0.95, 0.02, 90.0), 0.0, 0.0);
+        add(
+            stage,
+            place.polygon(&[p(0.0, 1.02), p(0.20, 0.96), p(0.0, 0.90)]),
+            light.on(0.58, 0.19, 28.0),
+            0.0,
+            0.0,
+        );
+        add(
+            stage,
+            place.polygon(&[p(-0.44, 0.125), p(0.50, 0.145), p(0.48, 0.105), p(-0.43, 0.09)]),
+            light.on(0.95, 0.02, 90.0),
+            0.0,
+            0.0,
+        );
         for v in [0.38, 0.58] {
             let w = 0.40 * (1.0 - v);
-            add(stage, place.polygon(&[p(-0.02, v), p(-w - 0.06, v - 0.02), p(-w - 0.06, v + 0.01), p(-0.02, v + 0.03)]), dark.lighter(0.2), 0.0, 0.0);
+            add(
+                stage,
+                place.polygon(&[
+                    p(-0.02, v),
+                    p(-w - 0.06, v - 0.02),
+                    p(-w - 0.06, v + 0.01),
+                    p(-0.02, v + 0.03),
+                ]),
+                dark.lighter(0.2),
+                0.0,
+                0.0,
+            );
         }
     }
 }
@@ -128,15 +160,40 @@ fn rowing_boat(stage: &mut Stage<'_>, place: Place) {
         let form = Form::new(outline, colour, Layer::Subject).upright(place.foot).round(volume).grained(0.1);
         stage.add(form);
     };
-    let hull = place.polygon(&[(-1.0, 0.78), (-0.6, 0.66), (0.6, 0.66), (1.0, 0.82), (0.72, 0.0), (-0.66, 0.0)]);
+    let hull =
+        place.polygon(&[(-1.0, 0.78), (-0.6, 0.66), (0.6, 0.66), (1.0, 0.82), (0.72, 0.0), (-0.66, 0.0)]);
     add(stage, place.ellipse((0.0, 0.70), (0.86, 0.17)), light.on(0.32, 0.06, 45.0), 0.3);
     add(stage, hull, light.on(0.50, 0.13, 32.0), 0.8);
-    add(stage, place.polygon(&[(-1.0, 0.80), (-0.6, 0.68), (0.6, 0.68), (1.0, 0.84), (0.96, 0.70), (0.58, 0.54), (-0.58, 0.54), (-0.95, 0.66)]), light.on(0.90, 0.03, 85.0), 0.0);
+    add(
+        stage,
+        place.polygon(&[
+            (-1.0, 0.80),
+            (-0.6, 0.68),
+            (0.6, 0.68),
+            (1.0, 0.84),
+            (0.96, 0.70),
+            (0.58, 0.54),
+            (-0.58, 0.54),
+            (-0.95, 0.66),
+        ]),
+        light.on(0.90, 0.03, 85.0),
+        0.0,
+    );
     if stage.knobs.pick(LeafKnob::TellingDetails, false, true, true) {
-        add(stage, place.polygon(&[(-0.2, 0.62), (0.95, 1.10), (1.0, 1.04), (-0.14, 0.56)]), light.on(0.66, 0.08, 65.0), 0.0);
+        add(
+            stage,
+            place.polygon(&[(-0.2, 0.62), (0.95, 1.10), (1.0, 1.04), (-0.14, 0.56)]),
+            light.on(0.66, 0.08, 65.0),
+            0.0,
+        );
     }
     if stage.knobs.pick(LeafKnob::TellingDetails, false, false, true) {
-        add(stage, place.polygon(&[(-0.85, 0.42), (0.84, 0.42), (0.80, 0.28), (-0.80, 0.28)]), light.on(0.55, 0.12, 245.0), 0.0);
+        add(
+            stage,
+            place.polygon(&[(-0.85, 0.42), (0.84, 0.42), (0.80, 0.28), (-0.80, 0.28)]),
+            light.on(0.55, 0.12, 245.0),
+            0.0,
+        );
         for u in [-0.4, 0.1, 0.55] {
             add(stage, place.rectangle(u - 0.04, 0.66, u + 0.06, 0.84), light.on(0.74, 0.08, 70.0), 0.0);
         }
@@ -149,7 +206,14 @@ fn lighthouse(stage: &mut Stage<'_>, place: Place) {
         let form = Form::new(outline, colour, Layer::Subject).upright(place.foot).round(volume).grained(1.5);
         stage.add(form);
     };
-    let island = place.polygon(&[(-0.46, -0.03), (-0.34, 0.10), (-0.1, 0.17), (0.16, 0.15), (0.36, 0.08), (0.50, -0.03)]);
+    let island = place.polygon(&[
+        (-0.46, -0.03),
+        (-0.34, 0.10),
+        (-0.1, 0.17),
+        (0.16, 0.15),
+        (0.36, 0.08),
+        (0.50, -0.03),
+    ]);
     add(stage, island, light.on(0.40, 0.04, 55.0), 0.8);
     let half = |v: f32| 0.135 - 0.055 * (v - 0.1) / 0.7;
     add(stage, place.lathe(0.0, 0.1, 0.80, &[half(0.1), half(0.8)]), light.on(0.92, 0.02, 85.0), 1.0);
@@ -166,6 +230,11 @@ fn lighthouse(stage: &mut Stage<'_>, place: Place) {
             add(stage, place.rectangle(-0.03, v, 0.03, v + 0.07), dark, 0.0);
         }
         add(stage, place.rectangle(0.16, 0.10, 0.40, 0.24), light.on(0.90, 0.03, 85.0), 0.0);
-        add(stage, place.polygon(&[(0.12, 0.23), (0.44, 0.23), (0.28, 0.35)]), light.on(0.50, 0.13, 35.0), 0.0);
+        add(
+            stage,
+            place.polygon(&[(0.12, 0.23), (0.44, 0.23), (0.28, 0.35)]),
+            light.on(0.50, 0.13, 35.0),
+            0.0,
+        );
     }
 }

@@ -54,7 +54,12 @@ pub(super) fn subject(stage: &mut Stage<'_>, place: Place) {
                 thickness: 0.06 * place.height,
             };
             add(stage, handle, blue.lighter(-0.08), 0.6);
-            add(stage, place.lathe(0.0, 0.0, 0.96, &[0.22, 0.32, 0.36, 0.33, 0.24, 0.17, 0.17, 0.21]), blue, 1.1);
+            add(
+                stage,
+                place.lathe(0.0, 0.0, 0.96, &[0.22, 0.32, 0.36, 0.33, 0.24, 0.17, 0.17, 0.21]),
+                blue,
+                1.1,
+            );
             add(stage, place.ellipse((0.0, 0.955), (0.20, 0.045)), light.on(0.24, 0.07, 255.0), 0.2);
             if details > 0 {
                 add(stage, place.lathe(0.0, 0.60, 0.66, &[0.262, 0.235]), light.on(0.90, 0.03, 90.0), 0.9);

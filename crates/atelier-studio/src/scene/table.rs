@@ -17,7 +17,9 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
     }
     let wood = light.on(0.64, 0.08, 60.0);
     stage.add(
-        Form::new(Outline::level(layout.horizon), wood, Layer::Ground).fading_to(light.on(0.52, 0.09, 50.0)).grained(0.04),
+        Form::new(Outline::level(layout.horizon), wood, Layer::Ground)
+            .fading_to(light.on(0.52, 0.09, 50.0))
+            .grained(0.04),
     );
     // The cloth's diagonal edge gives the table top its depth.
     let (h, side) = (layout.horizon, layout.open_side);
@@ -26,6 +28,8 @@ pub(super) fn ground(stage: &mut Stage<'_>) {
     let cloth = vec![at(-0.6, 0.16), at(0.10, 0.16), at(0.28, 1.3), at(-0.6, 1.3)];
     let linen = light.on(0.88, 0.02, 85.0);
     stage.add(
-        Form::new(Outline::Polygon { points: cloth }, linen, Layer::Ground).fading_to(linen.lighter(-0.10)).grained(0.25),
+        Form::new(Outline::Polygon { points: cloth }, linen, Layer::Ground)
+            .fading_to(linen.lighter(-0.10))
+            .grained(0.25),
     );
 }

@@ -22,11 +22,8 @@ pub(super) struct ColourPassing {
 /// Lightness, red against green, blue against yellow; rows scale to about unit variance.
 const TO_LATENT: [[f32; 3]; 3] = [[1.2, 1.2, 1.2], [5.0, -5.0, 0.0], [-2.0, -2.0, 4.0]];
 /// The inverse of [`TO_LATENT`].
-const FROM_LATENT: [[f32; 3]; 3] = [
-    [1.0 / 3.6, 0.1, -1.0 / 12.0],
-    [1.0 / 3.6, -0.1, -1.0 / 12.0],
-    [1.0 / 3.6, 0.0, 1.0 / 6.0],
-];
+const FROM_LATENT: [[f32; 3]; 3] =
+    [[1.0 / 3.6, 0.1, -1.0 / 12.0], [1.0 / 3.6, -0.1, -1.0 / 12.0], [1.0 / 3.6, 0.0, 1.0 / 6.0]];
 const COLOURS: usize = 3;
 /// PyTorch draws weights with a variance of a third of 1 / inputs; ReLU networks need twice 1 / inputs.
 const HE: f32 = 2.449_489_8;
@@ -43,7 +40,13 @@ impl ColourPassing {
     }
 
     /// The weight from `input` to `output` at a tap of the 3 x 3 kernel; `None` leaves it random.
-    fn weight(&self, [outputs, inputs]: [usize; 2], output: usize, input: usize, (row, column): (usize, usize)) -> Option<f32> {
+    fn weight(
+        &self,
+        [outputs, inputs]: [usize; 2],
+        output: usize,
+        input: usize,
+        (row, column): (usize, usize),
+    ) -> Option<f32> {
         let centre = (row, column) == (1, 1);
         let at_centre = |value: f32| Some(if centre { value } else { 0.0 });
         if self.is_in("conv") {
@@ -98,17 +101,18 @@ impl ModuleMapper for ColourPassing {
             let shape = tensor.dims();
             let device = tensor.device();
             let mut values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
-            match shape.as_slice() {
-                &[outputs, inputs, rows, columns] => {
+            match *shape.as_slice() {
+                [outputs, inputs, rows, columns] => {
                     for (index, value) in values.iter_mut().enumerate() {
                         let tap = (index / columns % rows, index % columns);
-                        let (output, input) = (index / (inputs * rows * columns), index / (rows * columns) % inputs);
+                        let (output, input) =
+                            (index / (inputs * rows * columns), index / (rows * columns) % inputs);
                         let mixes = outputs < 32 || (inputs < 32 && !self.is_in("encoder"));
                         let random = *value * HE * if mixes { QUIET } else { 1.0 };
                         *value = self.weight([outputs, inputs], output, input, tap).unwrap_or(random);
                     }
                 }
-                &[count] => {
+                [count] => {
                     for (output, value) in values.iter_mut().enumerate() {
                         *value = self.bias(count, output).unwrap_or(*value);
                     }

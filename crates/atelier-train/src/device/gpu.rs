@@ -27,7 +27,11 @@ pub fn wgpu() -> Result<Device, DeviceError> {
 
 /// The best Vulkan adapter with SPIR-V shaders.
 pub fn vulkan() -> Result<Device, DeviceError> {
-    if cfg!(feature = "vulkan") { open(WgpuBackend::Vulkan, "vulkan") } else { Err(DeviceError::NotBuilt("vulkan")) }
+    if cfg!(feature = "vulkan") {
+        open(WgpuBackend::Vulkan, "vulkan")
+    } else {
+        Err(DeviceError::NotBuilt("vulkan"))
+    }
 }
 
 fn open(api: WgpuBackend, name: &'static str) -> Result<Device, DeviceError> {

@@ -94,7 +94,11 @@ pub fn list() -> Vec<DeviceInformation> {
 
 /// The name of `device` for people.
 pub fn name(device: &Device) -> String {
-    if device.clone().inner() == Device::flex() { "CPU (burn flex)".to_owned() } else { format!("{device:?}") }
+    if device.clone().inner() == Device::flex() {
+        "CPU (burn flex)".to_owned()
+    } else {
+        format!("{device:?}")
+    }
 }
 
 fn float_types(device: &Device) -> Vec<String> {

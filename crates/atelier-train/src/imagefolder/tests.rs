@@ -2,14 +2,14 @@ use super::*;
 use image::Rgb;
 use tempfile::TempDir;
 
-fn tree() -> CriteriaTree {
+fn tree() -> &'static CriteriaTree {
     CriteriaTree::embedded()
 }
 
 /// Two ids of the embedded tree.
 fn leaves() -> [String; 2] {
     let tree = tree();
-    let mut ids = tree.leaves().map(|leaf| leaf.id.clone());
+    let mut ids = tree.leaves().iter().map(|leaf| leaf.id.clone());
     [ids.next().expect("a leaf"), ids.next().expect("another leaf")]
 }
 
@@ -25,7 +25,7 @@ fn folder(metadata: &str) -> TempDir {
 
 fn open_error(metadata: &str) -> String {
     let folder = folder(metadata);
-    ImageFolder::open(folder.path(), "train", &tree()).expect_err("bad metadata").to_string()
+    ImageFolder::open(folder.path(), "train", tree()).expect_err("bad metadata").to_string()
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn columns_are_read_and_absent_or_unknown_ones_do_no_harm() {
         "{{\"file_name\": \"a.png\", \"text\": \"a sea\", \"positive\": [\"{first}\"], \"negative\": [\"{second}\"]}}\n\
          \n{{\"file_name\": \"./a.png\", \"text\": \"again\", \"artist\": {{\"born\": 1840}}}}\n"
     ));
-    let data = ImageFolder::open(folder.path(), "train", &tree()).expect("good metadata");
+    let data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
     let path = folder.path().join("train").join("a.png");
     let expected = [
         Example {
@@ -53,13 +53,13 @@ fn columns_are_read_and_absent_or_unknown_ones_do_no_harm() {
 fn a_folder_without_splits_is_any_split() {
     let folder = folder("{\"file_name\": \"a.png\", \"text\": \"\"}");
     let plain = folder.path().join("train");
-    assert_eq!(ImageFolder::open(&plain, "validation", &tree()).expect("metadata").examples().len(), 1);
+    assert_eq!(ImageFolder::open(&plain, "validation", tree()).expect("metadata").examples().len(), 1);
 }
 
 #[test]
 fn missing_metadata_says_where_it_was_looked_for() {
     let folder = tempfile::tempdir().expect("a folder");
-    let error = ImageFolder::open(folder.path(), "test", &tree()).expect_err("empty folder").to_string();
+    let error = ImageFolder::open(folder.path(), "test", tree()).expect_err("empty folder").to_string();
     for place in [folder.path().join("test").join(METADATA), folder.path().join(METADATA)] {
         assert!(error.contains(&place.display().to_string()), "{error}");
     }
@@ -92,7 +92,7 @@ fn pictures_are_cropped_to_the_centre_and_scaled_to_unit_range() {
     // Wide, with a black middle between white sides.
     let wide = RgbImage::from_fn(48, 16, |x, _| Rgb(if (16..32).contains(&x) { [0; 3] } else { [255; 3] }));
     wide.save(folder.path().join("train").join("a.png")).expect("written");
-    let data = ImageFolder::open(folder.path(), "train", &tree()).expect("good metadata");
+    let data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
     for size in [8, 16, 24] {
         let values = data.load_image(0, size).expect("a picture");
         assert_eq!(values, vec![-1.0; 3 * (size * size) as usize]);
@@ -102,7 +102,7 @@ fn pictures_are_cropped_to_the_centre_and_scaled_to_unit_range() {
 #[test]
 fn planes_come_in_the_order_red_green_blue() {
     let folder = folder("{\"file_name\": \"a.png\", \"text\": \"\"}");
-    let data = ImageFolder::open(folder.path(), "train", &tree()).expect("good metadata");
+    let data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
     let values = data.load_image(0, 4).expect("a picture");
     assert_eq!((values[0], values[16]), (1.0, -1.0));
     // 128 of 255 is half a step above the middle.
@@ -158,10 +158,10 @@ fn written_metadata_is_read_back_and_keeps_columns_of_others() {
     let [first, second] = leaves();
     let folder = folder("{\"file_name\": \"a.png\", \"text\": \"a \\\"sea\\\"\", \"artist\": \"Monet\"}");
     let train = folder.path().join("train");
-    let mut data = ImageFolder::open(folder.path(), "train", &tree()).expect("good metadata");
+    let mut data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
     data.examples[0].labels = Labels { positive: vec![first], negative: vec![second] };
     write_metadata(&train, data.examples()).expect("written");
-    assert_eq!(ImageFolder::open(folder.path(), "train", &tree()).expect("good metadata"), data);
+    assert_eq!(ImageFolder::open(folder.path(), "train", tree()).expect("good metadata"), data);
     assert!(fs::read_to_string(train.join(METADATA)).expect("there").contains("\"artist\":\"Monet\""));
 }
 

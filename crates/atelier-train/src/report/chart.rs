@@ -62,10 +62,17 @@ pub(super) fn bars(
     let largest = base.iter().chain(aligned).map(|found| value(found).high).fold(0.1, f64::max);
     let x = |number: f64| LABEL + (560.0 - LABEL) * (number / largest).clamp(0.0, 1.0);
     let height = ROW * base.len() as f64 + 6.0;
-    let mut svg = format!("<svg viewBox=\"0 0 600 {height}\" role=\"img\" aria-label=\"attributes per dimension\">");
+    let mut svg =
+        format!("<svg viewBox=\"0 0 600 {height}\" role=\"img\" aria-label=\"attributes per dimension\">");
     for (row, (base, aligned)) in base.iter().zip(aligned).enumerate() {
         let top = ROW * row as f64 + 4.0;
-        let _ = write!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>", LABEL - 8.0, top + 17.0, base.name);
+        let _ = write!(
+            svg,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            LABEL - 8.0,
+            top + 17.0,
+            base.name
+        );
         for (offset, class, found) in [(0.0, "base", base), (13.0, "aligned", aligned)] {
             let Estimate { mean, low, high } = value(found);
             let (from, to, middle) = (x(low.max(0.0)), x(high), top + offset + 5.5);

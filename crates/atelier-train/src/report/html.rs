@@ -61,13 +61,22 @@ fn summary(report: &Report, body: &mut String) {
     );
 }
 
-fn pairs(report: &Report, before: &[RgbImage], after: &[RgbImage], body: &mut String) -> Result<(), TrainError> {
+fn pairs(
+    report: &Report,
+    before: &[RgbImage],
+    after: &[RgbImage],
+    body: &mut String,
+) -> Result<(), TrainError> {
     body.push_str("<h2>Pairs</h2><p>Left the base model, right the aligned one.</p><div class=\"pairs\">");
     for index in 0..before.len().min(PAIRS) {
         let caption = escape(&report.captions[index]);
         let counts = [&report.base, &report.aligned].map(|found| {
             let labels = &found.labels[index];
-            format!("<span class=\"minus\">−{}</span> <span class=\"plus\">+{}</span>", labels.negative.len(), labels.positive.len())
+            format!(
+                "<span class=\"minus\">−{}</span> <span class=\"plus\">+{}</span>",
+                labels.negative.len(),
+                labels.positive.len()
+            )
         });
         let _ = write!(
             body,
@@ -108,7 +117,11 @@ fn explanations(
          side, <span class=\"minus\">blue</span> for the negative one.",
     );
     if let Some(error) = report.calibration_error {
-        let _ = write!(body, " On held-out studio paintings these probabilities are off by {:.0} points on average.", 100.0 * error);
+        let _ = write!(
+            body,
+            " On held-out studio paintings these probabilities are off by {:.0} points on average.",
+            100.0 * error
+        );
     }
     body.push_str("</p>");
     for pair in &report.explained {
@@ -138,9 +151,16 @@ fn explained_pair(
 }
 
 /// A node with everything below it that was explained; nodes without are left out.
-fn branch(node: Node<'_>, pair: &ExplainedPair, pictures: [&RgbImage; 2], body: &mut String) -> Result<(), TrainError> {
+fn branch(
+    node: Node<'_>,
+    pair: &ExplainedPair,
+    pictures: [&RgbImage; 2],
+    body: &mut String,
+) -> Result<(), TrainError> {
     if let Some(leaf) = node.leaf() {
-        let of = |explanation: &PictureExplanation| explanation.leaves.iter().find(|found| found.leaf == leaf.id).cloned();
+        let of = |explanation: &PictureExplanation| {
+            explanation.leaves.iter().find(|found| found.leaf == leaf.id).cloned()
+        };
         let (Some(base), Some(aligned)) = (of(&pair.base), of(&pair.aligned)) else { return Ok(()) };
         let _ = write!(
             body,
@@ -150,8 +170,14 @@ fn branch(node: Node<'_>, pair: &ExplainedPair, pictures: [&RgbImage; 2], body: 
             escape(&leaf.negative.phrase)
         );
         for (found, picture) in [(&base, pictures[0]), (&aligned, pictures[1])] {
-            let map = picture::overlay(picture, &found.map, found.map_size[1] as u32, found.map_size[0] as u32);
-            let _ = write!(body, "<figure>{}<figcaption>{}</figcaption></figure>", image(&map, "map")?, words(found));
+            let map =
+                picture::overlay(picture, &found.map, found.map_size[1] as u32, found.map_size[0] as u32);
+            let _ = write!(
+                body,
+                "<figure>{}<figcaption>{}</figcaption></figure>",
+                image(&map, "map")?,
+                words(found)
+            );
         }
         body.push_str("</div></li>");
         return Ok(());
@@ -179,8 +205,11 @@ fn branch(node: Node<'_>, pair: &ExplainedPair, pictures: [&RgbImage; 2], body: 
 }
 
 fn words(found: &LeafExplanation) -> String {
-    let (side, probability) =
-        if found.probability >= 0.5 { ("positive", found.probability) } else { ("negative", 1.0 - found.probability) };
+    let (side, probability) = if found.probability >= 0.5 {
+        ("positive", found.probability)
+    } else {
+        ("negative", 1.0 - found.probability)
+    };
     let certain = if found.certain { "" } else { ", uncertain" };
     format!("{side}: {:.0} % ± {:.0}{certain}", 100.0 * probability, 100.0 * found.probability_error)
 }

@@ -16,11 +16,17 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// [`TrainError`], among them [`TrainError::Interrupted`] after a checkpoint.
-pub fn cpo(options: &TrainOptions, tree: &CriteriaTree, events: &mut Events<'_>) -> Result<PathBuf, TrainError> {
+pub fn cpo(
+    options: &TrainOptions,
+    tree: &CriteriaTree,
+    events: &mut Events<'_>,
+) -> Result<PathBuf, TrainError> {
     let device = options.device.device()?;
     let mut pipeline = load_pipeline(&options.model, "--model", &device)?;
     let auxiliary = load_pipeline(&options.auxiliary, "--auxiliary", &device)?;
-    if auxiliary.tokenizer.bytes() != pipeline.tokenizer.bytes() || auxiliary.text_config != pipeline.text_config {
+    if auxiliary.tokenizer.bytes() != pipeline.tokenizer.bytes()
+        || auxiliary.text_config != pipeline.text_config
+    {
         return Err(TrainError::Option(
             "--auxiliary has another text encoder than --model; fine-tune it from the same model with `atelier train sft`"
                 .to_owned(),

@@ -59,7 +59,8 @@ pub fn pretrain(
         resume_from_checkpoint: checkpoint_of(options, &options.output_dir),
         ..options.clone()
     };
-    let Denoiser { unet, text_encoder } = train(&mut task, model.train(), &stage, &options.output_dir, events)?;
+    let Denoiser { unet, text_encoder } =
+        train(&mut task, model.train(), &stage, &options.output_dir, events)?;
     pipeline.unet = unet;
     pipeline.text_encoder = text_encoder;
     finish(&pipeline, options, events)
@@ -81,7 +82,12 @@ fn train_autoencoder(
         resume_from_checkpoint: checkpoint_of(options, &output),
         ..options.clone()
     };
-    let mut task = AutoencoderTask { pictures, crop: options.autoencoder_crop };
+    let mut task = AutoencoderTask {
+        pictures,
+        crop: options.autoencoder_crop,
+        latent_channels: pipeline.vae_config.latent_channels,
+        factor: pipeline.vae_config.downsampling_factor(),
+    };
     pipeline.vae = train(&mut task, pipeline.vae.clone().train(), &stage, &output, events)?;
     let first: Vec<usize> = (0..pictures.len().min(64)).collect();
     let device = crate::trainer::device_of(&pipeline.vae);
@@ -117,6 +123,8 @@ fn latent_deviation(
     if deviation.is_finite() && deviation > 0.0 {
         Ok(deviation)
     } else {
-        Err(TrainError::Data("the autoencoder gives the same latents for every picture; train it longer".to_owned()))
+        Err(TrainError::Data(
+            "the autoencoder gives the same latents for every picture; train it longer".to_owned(),
+        ))
     }
 }

@@ -16,7 +16,11 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// [`TrainError`], among them [`TrainError::Interrupted`] after a checkpoint.
-pub fn sft(options: &TrainOptions, tree: &CriteriaTree, events: &mut Events<'_>) -> Result<PathBuf, TrainError> {
+pub fn sft(
+    options: &TrainOptions,
+    tree: &CriteriaTree,
+    events: &mut Events<'_>,
+) -> Result<PathBuf, TrainError> {
     let device = options.device.device()?;
     let mut pipeline = load_pipeline(&options.model, "--model", &device)?;
     let data = Data::read(options, tree, events)?;

@@ -1,8 +1,13 @@
 //! The autoencoder of pretraining: pictures to latents and back.
 
-use crate::{error::TrainError, pictures::PictureCache, picture, trainer::{Task, device_of}};
+use crate::{
+    error::TrainError,
+    picture,
+    pictures::PictureCache,
+    trainer::{Task, device_of},
+};
 use atelier_core::{models::autoencoder_tiny::AutoencoderTiny, noise::NoiseSource, objectives::Objective};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 /// Reconstruction of random crops.
@@ -16,6 +21,10 @@ pub struct AutoencoderTask<'a> {
     pub pictures: &'a PictureCache,
     /// Side of the crops, in pixels.
     pub crop: u32,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+    /// By what latents are smaller than pictures.
+    pub factor: usize,
 }
 
 /// Weight of the penalty on the latents' mean and variance.
@@ -25,6 +34,8 @@ const LATENT_NOISE: f64 = 0.05;
 
 impl Task for AutoencoderTask<'_> {
     type Model = AutoencoderTiny;
+    /// Crops, and the noise on their latents.
+    type Batch = (Tensor<4>, Tensor<4>);
 
     fn stage(&self) -> &'static str {
         "autoencoder"
@@ -34,18 +45,24 @@ impl Task for AutoencoderTask<'_> {
         self.pictures.len()
     }
 
-    fn objective(
+    fn batch(
         &mut self,
-        model: &AutoencoderTiny,
         examples: &[usize],
         noise: &mut NoiseSource,
         _step: u64,
-    ) -> Result<Objective, TrainError> {
-        let device = device_of(model);
-        let pictures = self.pictures.crops(examples, self.crop, noise, &device).autodiff();
+        device: &Device,
+    ) -> Result<Self::Batch, TrainError> {
+        let pictures = self.pictures.crops(examples, self.crop, noise, device);
+        let [batch, _, height, width] = pictures.dims();
+        let jitter =
+            noise.normal([batch, self.latent_channels, height / self.factor, width / self.factor], device);
+        Ok((pictures, jitter.mul_scalar(LATENT_NOISE)))
+    }
+
+    fn objective(&self, model: &AutoencoderTiny, (pictures, jitter): Self::Batch) -> Objective {
+        let pictures = pictures.autodiff();
         let latents = model.encode(pictures.clone());
-        let jitter = noise.normal(latents.dims(), &device).mul_scalar(LATENT_NOISE).autodiff();
-        let decoded = model.decode(latents.clone() + jitter);
+        let decoded = model.decode(latents.clone() + jitter.autodiff());
         let difference = decoded - pictures;
         let absolute = difference.clone().abs().mean();
         let squared = difference.square().mean();
@@ -53,12 +70,9 @@ impl Task for AutoencoderTask<'_> {
         let variance = (latents - mean.clone()).square().mean_dims(&[0, 2, 3]);
         let penalty = mean.square().mean() + (variance - 1.0).square().mean();
         let loss = absolute.clone() + squared.clone() + penalty.clone().mul_scalar(MOMENT_PENALTY);
-        let quantities = vec![
-            ("l1", absolute.detach()),
-            ("mse", squared.detach()),
-            ("latent_moments", penalty.detach()),
-        ];
-        Ok(Objective::new(loss, quantities))
+        let quantities =
+            vec![("l1", absolute.detach()), ("mse", squared.detach()), ("latent_moments", penalty.detach())];
+        Objective::new(loss, quantities)
     }
 
     fn picture(&mut self, model: &AutoencoderTiny) -> Result<Option<RgbImage>, TrainError> {

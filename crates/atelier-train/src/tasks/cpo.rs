@@ -1,13 +1,13 @@
 //! Stage 2: Complex Preference Optimization of the target model.
 
-use super::Noising;
+use super::{Noising, noising::NoisedBatch};
 use crate::{
     error::TrainError,
     options::{Granularity, TrainOptions},
     painter,
     pictures::LatentCache,
     text_states::TextStates,
-    trainer::{Task, device_of},
+    trainer::Task,
 };
 use atelier_core::{
     models::unet_2d_condition::UNet2DConditionModel,
@@ -16,7 +16,7 @@ use atelier_core::{
     pipeline::Pipeline,
 };
 use atelier_criteria::{CriteriaTree, DimensionWeights, Labels, prompt::Prompt};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 /// The target is pulled toward the auxiliary model's answer to the positive attributes of a painting and away from its
@@ -53,6 +53,15 @@ struct Pair {
     negative: String,
 }
 
+/// Noisy latents, and states of three prompts for each, `[batch, tokens, features]`.
+#[derive(Debug)]
+pub struct CpoBatch {
+    noised: NoisedBatch,
+    positive: Tensor<3>,
+    negative: Tensor<3>,
+    caption: Tensor<3>,
+}
+
 impl CpoTask<'_> {
     /// The two prompts of example `index` at `step`.
     ///
@@ -73,7 +82,9 @@ impl CpoTask<'_> {
         }
         let admitted = match self.options.curriculum_steps {
             0 => leaves.len(),
-            steps => (leaves.len() * (step as usize + 1)).div_ceil(steps as usize).clamp(1, leaves.len().max(1)),
+            steps => {
+                (leaves.len() * (step as usize + 1)).div_ceil(steps as usize).clamp(1, leaves.len().max(1))
+            }
         };
         let order = noise.permutation(leaves.len());
         let leaves: Vec<_> = order.into_iter().take(admitted).map(|i| leaves[i]).collect();
@@ -103,6 +114,7 @@ impl CpoTask<'_> {
 
 impl Task for CpoTask<'_> {
     type Model = UNet2DConditionModel;
+    type Batch = CpoBatch;
 
     fn stage(&self) -> &'static str {
         "cpo"
@@ -112,15 +124,14 @@ impl Task for CpoTask<'_> {
         self.latents.len()
     }
 
-    fn objective(
+    fn batch(
         &mut self,
-        model: &UNet2DConditionModel,
         examples: &[usize],
         noise: &mut NoiseSource,
         step: u64,
-    ) -> Result<Objective, TrainError> {
-        let device = device_of(model);
-        let batch = self.noising.draw(self.latents.batch(examples, &device), noise);
+        device: &Device,
+    ) -> Result<Self::Batch, TrainError> {
+        let noised = self.noising.draw(self.latents.batch(examples, device), noise);
         let mut prompts: [Vec<String>; 3] = Default::default();
         for &index in examples {
             let pair = self.pair(index, step, noise)?;
@@ -128,39 +139,50 @@ impl Task for CpoTask<'_> {
             prompts[1].push(pair.negative);
             prompts[2].push(self.captions[index].clone());
         }
-        let [positive, negative, captions] = &prompts;
-        let caption_states = self.states.get(captions)?;
+        let [positive, negative, caption] = &prompts;
+        Ok(CpoBatch {
+            noised,
+            positive: self.states.get(positive)?,
+            negative: self.states.get(negative)?,
+            caption: self.states.get(caption)?,
+        })
+    }
+
+    fn objective(&self, model: &UNet2DConditionModel, batch: CpoBatch) -> Objective {
+        let CpoBatch { noised, positive, negative, caption } = batch;
         // The auxiliary model answers all its prompts in one forward.
-        let guided = self.options.target_guidance != 1.0;
-        let mut asked = vec![self.states.get(positive)?, self.states.get(negative)?];
-        if guided {
-            asked.push(caption_states.clone());
+        let mut asked = vec![positive, negative];
+        if self.options.target_guidance != 1.0 {
+            asked.push(caption.clone());
         }
         let parts = asked.len();
         let answers = self.auxiliary.forward(
-            batch.sample.clone().repeat_dim(0, parts),
-            batch.timesteps.clone().repeat_dim(0, parts),
+            noised.sample.clone().repeat_dim(0, parts),
+            noised.timesteps.clone().repeat_dim(0, parts),
             Tensor::cat(asked, 0),
         );
         let answers = answers.chunk(parts, 0);
         let target = |answer: &Tensor<4>| match answers.get(2) {
-            Some(plain) => plain.clone() + (answer.clone() - plain.clone()).mul_scalar(self.options.target_guidance),
+            Some(plain) => {
+                plain.clone() + (answer.clone() - plain.clone()).mul_scalar(self.options.target_guidance)
+            }
             None => answer.clone(),
         };
         let (winning, losing) = (target(&answers[0]), target(&answers[1]));
         let reference =
-            self.reference.unet.forward(batch.sample.clone(), batch.timesteps.clone(), caption_states.clone());
+            self.reference.unet.forward(noised.sample.clone(), noised.timesteps.clone(), caption.clone());
         let prediction =
-            model.forward(batch.sample.autodiff(), batch.timesteps.autodiff(), caption_states.autodiff());
+            model.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), caption.autodiff());
         let input = CpoInput {
             prediction,
             reference: reference.autodiff(),
             winning: winning.autodiff(),
             losing: losing.autodiff(),
-            weights: batch.weights.autodiff(),
+            weights: noised.weights.autodiff(),
         };
-        let options = PreferenceOptions { beta: self.options.beta, stabilisation: self.options.stabilisation() };
-        Ok(cpo(input, &options))
+        let options =
+            PreferenceOptions { beta: self.options.beta, stabilisation: self.options.stabilisation() };
+        cpo(input, &options)
     }
 
     fn picture(&mut self, model: &UNet2DConditionModel) -> Result<Option<RgbImage>, TrainError> {

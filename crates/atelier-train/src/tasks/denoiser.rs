@@ -1,7 +1,7 @@
 //! The denoiser of pretraining: UNet and text encoder together, from nothing.
 
-use crate::{error::TrainError, options::TrainOptions, painter, pictures::LatentCache, trainer::{Task, device_of}};
-use super::Noising;
+use super::{Noising, noising::NoisedBatch};
+use crate::{error::TrainError, options::TrainOptions, painter, pictures::LatentCache, trainer::Task};
 use atelier_core::{
     models::{clip_text::CLIPTextModel, unet_2d_condition::UNet2DConditionModel},
     noise::NoiseSource,
@@ -9,7 +9,10 @@ use atelier_core::{
     pipeline::Pipeline,
 };
 use atelier_criteria::prompt::{BlockDropout, Prompt};
-use burn::module::Module;
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
 use image::RgbImage;
 
 /// What pretraining trains after the autoencoder.
@@ -40,6 +43,8 @@ pub struct DenoiserTask<'a> {
 
 impl Task for DenoiserTask<'_> {
     type Model = Denoiser;
+    /// Noisy latents, and token ids of the prompts, `[batch, tokens]`.
+    type Batch = (NoisedBatch, Tensor<2, Int>);
 
     fn stage(&self) -> &'static str {
         "denoiser"
@@ -49,22 +54,26 @@ impl Task for DenoiserTask<'_> {
         self.latents.len()
     }
 
-    fn objective(
+    fn batch(
         &mut self,
-        model: &Denoiser,
         examples: &[usize],
         noise: &mut NoiseSource,
         _step: u64,
-    ) -> Result<Objective, TrainError> {
-        let device = device_of(model);
-        let prompts: Vec<String> =
-            examples.iter().map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose()).collect();
+        device: &Device,
+    ) -> Result<Self::Batch, TrainError> {
+        let prompts: Vec<String> = examples
+            .iter()
+            .map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose())
+            .collect();
         let references: Vec<&str> = prompts.iter().map(String::as_str).collect();
-        let ids = self.pipeline.tokenizer.encode(&references, &device)?.autodiff();
-        let batch = self.noising.draw(self.latents.batch(examples, &device), noise);
-        let states = model.text_encoder.forward(ids);
+        let ids = self.pipeline.tokenizer.encode(&references, device)?;
+        Ok((self.noising.draw(self.latents.batch(examples, device), noise), ids))
+    }
+
+    fn objective(&self, model: &Denoiser, (batch, ids): Self::Batch) -> Objective {
+        let states = model.text_encoder.forward(ids.autodiff());
         let prediction = model.unet.forward(batch.sample.autodiff(), batch.timesteps.autodiff(), states);
-        Ok(sft(prediction, batch.target.autodiff(), batch.weights.autodiff()))
+        sft(prediction, batch.target.autodiff(), batch.weights.autodiff())
     }
 
     fn picture(&mut self, model: &Denoiser) -> Result<Option<RgbImage>, TrainError> {

@@ -1,7 +1,10 @@
 //! Stage 1: the auxiliary model learns the attributes (section 3 of the paper; block dropout is ours).
 
-use super::Noising;
-use crate::{error::TrainError, options::TrainOptions, painter, pictures::LatentCache, text_states::TextStates, trainer::{Task, device_of}};
+use super::{Noising, noising::NoisedBatch};
+use crate::{
+    error::TrainError, options::TrainOptions, painter, pictures::LatentCache, text_states::TextStates,
+    trainer::Task,
+};
 use atelier_core::{
     models::unet_2d_condition::UNet2DConditionModel,
     noise::NoiseSource,
@@ -9,6 +12,7 @@ use atelier_core::{
     pipeline::Pipeline,
 };
 use atelier_criteria::prompt::{BlockDropout, Prompt};
+use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 /// `E || target - model(x_t, t, prompt(c, A_pos, A_neg)) ||^2` with random dropout of the prompt's blocks, so that the
@@ -33,6 +37,8 @@ pub struct SftTask<'a> {
 
 impl Task for SftTask<'_> {
     type Model = UNet2DConditionModel;
+    /// Noisy latents, and states of the prompts, `[batch, tokens, features]`.
+    type Batch = (NoisedBatch, Tensor<3>);
 
     fn stage(&self) -> &'static str {
         "sft"
@@ -42,21 +48,25 @@ impl Task for SftTask<'_> {
         self.latents.len()
     }
 
-    fn objective(
+    fn batch(
         &mut self,
-        model: &UNet2DConditionModel,
         examples: &[usize],
         noise: &mut NoiseSource,
         _step: u64,
-    ) -> Result<Objective, TrainError> {
-        let device = device_of(model);
-        let prompts: Vec<String> =
-            examples.iter().map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose()).collect();
+        device: &Device,
+    ) -> Result<Self::Batch, TrainError> {
+        let prompts: Vec<String> = examples
+            .iter()
+            .map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose())
+            .collect();
         let states = self.states.get(&prompts)?;
-        let batch = self.noising.draw(self.latents.batch(examples, &device), noise);
+        Ok((self.noising.draw(self.latents.batch(examples, device), noise), states))
+    }
+
+    fn objective(&self, model: &UNet2DConditionModel, (batch, states): Self::Batch) -> Objective {
         let prediction =
             model.forward(batch.sample.autodiff(), batch.timesteps.autodiff(), states.autodiff());
-        Ok(sft(prediction, batch.target.autodiff(), batch.weights.autodiff()))
+        sft(prediction, batch.target.autodiff(), batch.weights.autodiff())
     }
 
     fn picture(&mut self, model: &UNet2DConditionModel) -> Result<Option<RgbImage>, TrainError> {
