@@ -5,9 +5,11 @@
 
 mod colour;
 mod edges;
+mod horizon;
 mod orientation;
 mod planes;
 mod space;
+mod subject;
 mod texture;
 mod value;
 
@@ -45,6 +47,8 @@ impl Measures {
         edges::measure(&planes, &mut measures);
         orientation::measure(&planes, &mut measures);
         space::measure(&planes, &mut measures);
+        let horizon = horizon::measure(&planes, &mut measures);
+        subject::measure(&planes, horizon, &mut measures);
         measures
     }
 
@@ -117,6 +121,89 @@ mod tests {
         let speckle = |x: u32, y: u32| [((x * 7919 + y * 104_729 + x * y * 31) % 256) as u8; 3];
         assert!(measured("coherence", stripes) > 0.8);
         assert!(measured("coherence", speckle) < 0.5);
+    }
+
+    #[test]
+    fn leaning_edges_are_told_from_upright_ones() {
+        let stripes = |slope: f32| {
+            move |x: u32, y: u32| {
+                if (x as f32 + slope * y as f32).rem_euclid(40.0) < 20.0 { [200; 3] } else { [60; 3] }
+            }
+        };
+        // tan(15 degrees) is 0.27; the kernel of two pixels to each side measures it to a few hundredths.
+        for slope in [0.27, -0.27] {
+            let lean = measured("broad upright edges lean", stripes(slope));
+            assert!((lean - 0.27).abs() < 0.05, "{lean}");
+        }
+        assert!(measured("broad upright edges lean", stripes(0.0)) < 0.01);
+    }
+
+    #[test]
+    fn a_wobbling_horizon_bends() {
+        let edge = |wobble: f32| {
+            move |x: u32, y: u32| {
+                let height = 60.0 + wobble * libm::sinf(x as f32 * 0.8);
+                if (y as f32) < height { [200; 3] } else { [60; 3] }
+            }
+        };
+        assert!(measured("bends of the horizon mean", edge(0.0)) < 0.05);
+        assert!(measured("bends of the horizon mean", edge(3.0)) > 0.5);
+    }
+
+    #[test]
+    fn highlights_are_white_and_small() {
+        let spot = |colour: [u8; 3]| {
+            move |x: u32, y: u32| {
+                if x % 32 < 4 && y % 32 < 4 { colour } else { [90; 3] }
+            }
+        };
+        let whites = |colour| measured("larger whites p99.6", spot(colour));
+        assert!(whites([255; 3]) > 0.1, "{}", whites([255; 3]));
+        // The grey round a coloured spot takes some of its light without its colour.
+        assert!(whites([255, 160, 0]) < 0.5 * whites([255; 3]), "{}", whites([255, 160, 0]));
+        assert!(measured("larger whites p99.6", |x, _| if x < 64 { [255; 3] } else { [90; 3] }) < 1e-3);
+    }
+
+    #[test]
+    fn hues_that_turn_from_side_to_side_are_measured() {
+        let turning = |x: u32, _| [120 + x as u8, 160, 248 - x as u8];
+        assert!(measured("hue turns at the top", turning) > 1.0);
+        assert!(measured("hue turns at the top", |_, _| [120, 160, 248]) < 1e-3);
+    }
+
+    #[test]
+    fn a_subject_off_the_middle_is_found_on_either_side() {
+        let at = |centre: i32| {
+            move |x: u32, y: u32| {
+                let inside = (x as i32 - centre).pow(2) + (y as i32 - 70).pow(2) < 400;
+                if inside { [220, 40, 40] } else { [90, 110, 130] }
+            }
+        };
+        let off = |centre| measured("subject off the middle", at(centre));
+        assert!(off(64) < 0.02 && (off(38) - 0.2).abs() < 0.03 && (off(90) - 0.2).abs() < 0.03);
+    }
+
+    #[test]
+    fn mirror_images_measure_the_same() {
+        // Fewer measures than these may know left from right: where strokes run at a place, and the direction of edges.
+        let sided = |name: &str| name.starts_with("strokes") || name.starts_with("edges at");
+        let colour = |x: u32, y: u32| {
+            let mound = (x as i32 - 40).pow(2) + (y as i32 - 80).pow(2) < 500;
+            if mound {
+                [200, 60, 50]
+            } else if y < 50 {
+                [120, 160, 210]
+            } else {
+                [90, 130, 70]
+            }
+        };
+        let picture = RgbImage::from_fn(SIDE, SIDE, |x, y| Rgb(colour(x, y)));
+        let (one, other) = (Measures::of(&picture), Measures::of(&imageops::flip_horizontal(&picture)));
+        for ((name, one), other) in one.names().iter().zip(one.values()).zip(other.values()) {
+            // Differences to the right neighbour, and windows of even width, see a border one pixel early or late.
+            let tolerance = 0.05 + 0.1 * one.abs();
+            assert!(sided(name) || (one - other).abs() < tolerance, "{name}: {one} against {other}");
+        }
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! How well the annotator does on paintings that it was not fitted on.
 
-use super::{Annotator, LeafModel, MEASURED_FROM, fit};
-use crate::leaves::LeafKnob;
+use super::{Annotator, Estimates, LeafModel, MEASURED_FROM, fit};
+use crate::{knobs::Knobs, leaves::LeafKnob};
 use atelier_criteria::{CriteriaTree, Side};
 use serde::Serialize;
 use std::fmt;
@@ -17,6 +17,10 @@ pub struct LeafEvaluation {
     pub auc_softened: f64,
     /// Whether the leaf counts as measured.
     pub measured: bool,
+    /// Estimates of the negative side above it are reported; none if none are.
+    pub negative_threshold: Option<f64>,
+    /// Estimates of the positive side above it are reported; none if none are.
+    pub positive_threshold: Option<f64>,
     /// Of the paintings said to show the negative side, the share that does; none if never said.
     pub negative_precision: Option<f64>,
     /// Of the paintings that show the negative side, the share that is found.
@@ -45,26 +49,25 @@ impl Annotator {
     pub fn evaluate(&self, seed: u64, paintings: u64, progress: &(dyn Fn(u64) + Sync)) -> EvaluationTable {
         let sharp = fit::observe(seed, paintings, |_| false, progress);
         let soft = fit::observe(seed, paintings, |_| true, &|done| progress(paintings + done));
-        let scores = |model: &LeafModel, leaf: LeafKnob, observations: &[fit::Observation]| {
-            let normalised = |observation: &fit::Observation| {
-                let scaled = observation.measures.iter().zip(&self.means).zip(&self.deviations);
-                scaled
-                    .map(|((v, mean), deviation)| ((v - mean) / deviation).clamp(-4.0, 4.0))
-                    .collect::<Vec<f32>>()
-            };
-            let score = |o: &fit::Observation| (model.score(&normalised(o)), o.knobs.side(leaf));
-            observations.iter().map(score).collect::<Vec<_>>()
+        let normalised = |observations: Vec<fit::Observation>| -> Vec<(Vec<f32>, Knobs)> {
+            observations.into_iter().map(|o| (self.normalised(&o.measures), o.knobs)).collect()
+        };
+        let (sharp, soft) = (normalised(sharp), normalised(soft));
+        let estimates = |model: &LeafModel, leaf: LeafKnob, paintings: &[(Vec<f32>, Knobs)]| -> Vec<Found> {
+            paintings.iter().map(|(row, knobs)| (model.estimates(row), knobs.side(leaf))).collect()
         };
         let leaves = self.leaves.iter().filter_map(|model| {
             let leaf = LeafKnob::from_id(&model.leaf)?;
-            let sharp = scores(model, leaf, &sharp);
+            let sharp = estimates(model, leaf, &sharp);
             let (negative_precision, negative_recall) = detection(model, &sharp, Side::Negative);
             let (positive_precision, positive_recall) = detection(model, &sharp, Side::Positive);
             Some(LeafEvaluation {
                 leaf: model.leaf.clone(),
-                auc: fit::auc(&sharp),
-                auc_softened: fit::auc(&scores(model, leaf, &soft)),
+                auc: auc(&sharp),
+                auc_softened: auc(&estimates(model, leaf, &soft)),
                 measured: model.auc >= MEASURED_FROM,
+                negative_threshold: model.negative.threshold,
+                positive_threshold: model.positive.threshold,
                 negative_precision,
                 negative_recall,
                 positive_precision,
@@ -75,12 +78,23 @@ impl Annotator {
     }
 }
 
-fn detection(model: &LeafModel, scores: &[(f64, Option<Side>)], side: Side) -> (Option<f64>, f64) {
-    let said: Vec<bool> = scores.iter().map(|(score, _)| model.side(*score) == Some(side)).collect();
-    let shown = scores.iter().filter(|(_, shown)| *shown == Some(side)).count();
-    let reported = said.iter().filter(|said| **said).count();
-    let right = scores.iter().zip(&said).filter(|((_, shown), said)| **said && *shown == Some(side)).count();
-    ((reported > 0).then(|| right as f64 / reported as f64), right as f64 / shown.max(1) as f64)
+/// What was estimated of a leaf in a painting, and what the painting shows.
+type Found = (Estimates, Option<Side>);
+
+fn auc(found: &[Found]) -> f64 {
+    fit::auc(&found.iter().map(|(estimates, side)| (estimates.score(), *side)).collect::<Vec<_>>())
+}
+
+/// Precision, if the side is ever reported, and recall.
+fn detection(model: &LeafModel, found: &[Found], side: Side) -> (Option<f64>, f64) {
+    let reported = found.iter().filter(|(estimates, _)| model.side(*estimates) == Some(side));
+    let (mut count, mut right) = (0, 0);
+    for (_, shown) in reported {
+        count += 1;
+        right += u32::from(*shown == Some(side));
+    }
+    let shown = found.iter().filter(|(_, shown)| *shown == Some(side)).count();
+    ((count > 0).then(|| f64::from(right) / f64::from(count)), f64::from(right) / shown.max(1) as f64)
 }
 
 impl EvaluationTable {

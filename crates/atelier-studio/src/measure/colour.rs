@@ -2,7 +2,7 @@
 
 use super::{
     Measures,
-    planes::{N, Plane, Planes, correlation, mean, percentile},
+    planes::{N, Plane, Planes, correlation, hypotenuse, mean, percentile},
 };
 
 /// Hues are counted in twelve families, as on Itten's circle.
@@ -60,8 +60,10 @@ fn hues(planes: &Planes, measures: &mut Measures) {
         let hue = libm::atan2f(*b, *a);
         let place = (hue / std::f32::consts::TAU).rem_euclid(1.0) * FAMILIES as f32;
         families[(place as usize).min(FAMILIES - 1)] += chroma;
-        once = [once[0] + chroma * libm::cosf(hue), once[1] + chroma * libm::sinf(hue)];
-        twice = [twice[0] + chroma * libm::cosf(2.0 * hue), twice[1] + chroma * libm::sinf(2.0 * hue)];
+        once = [once[0] + a, once[1] + b];
+        // Cosine and sine of twice the angle.
+        let (cosine, sine) = ((a * a - b * b) / chroma.max(1e-6), 2.0 * a * b / chroma.max(1e-6));
+        twice = [twice[0] + cosine, twice[1] + sine];
         total += chroma;
     }
     let shares = families.map(|weight| weight / total);
@@ -72,8 +74,8 @@ fn hues(planes: &Planes, measures: &mut Measures) {
         -shares.iter().filter(|share| **share > 0.0).map(|share| share * libm::logf(*share)).sum::<f32>();
     measures.push("hue entropy", entropy);
     measures.push("families of hue", shares.iter().filter(|share| **share > 0.06).count() as f32);
-    measures.push("one hue", libm::hypotf(once[0], once[1]) / total);
-    measures.push("two opposite hues", libm::hypotf(twice[0], twice[1]) / total);
+    measures.push("one hue", hypotenuse(once[0], once[1]) / total);
+    measures.push("two opposite hues", hypotenuse(twice[0], twice[1]) / total);
 }
 
 /// Small places that stand out in colour: the accent, and the red of a figure or a butterfly.
@@ -84,7 +86,7 @@ fn accents(planes: &Planes, measures: &mut Measures) {
     let (l, a, b) = (pooled(&planes.l), pooled(&planes.a), pooled(&planes.b));
     let (around_l, around_a, around_b) = (l.blurred(4), a.blurred(4), b.blurred(4));
     let difference =
-        |x: usize, y: usize| libm::hypotf(a.at(x, y) - around_a.at(x, y), b.at(x, y) - around_b.at(x, y));
+        |x: usize, y: usize| hypotenuse(a.at(x, y) - around_a.at(x, y), b.at(x, y) - around_b.at(x, y));
     let accent = Plane::from_fn(count, difference);
     let sorted = accent.sorted();
     measures.push("colour accent p90", percentile(&sorted, 90.0));
@@ -106,6 +108,7 @@ fn accents(planes: &Planes, measures: &mut Measures) {
         });
         measures.push(format!("red spot {name}"), red.fold(f32::MIN, f32::max));
     }
+    turns(&a, &b, measures);
     let rise = |plane: &Plane| {
         let blurred = plane.blurred(3);
         mean((0..count).flat_map(|y| (1..count).map(move |x| (x, y))).map(|(x, y)| {
@@ -113,4 +116,41 @@ fn accents(planes: &Planes, measures: &mut Measures) {
         }))
     };
     measures.push("colour gradation", rise(&a) + rise(&b));
+}
+
+/// How hue and chroma turn from side to side within large planes: the top, the middle and the bottom of the picture.
+fn turns(a: &Plane, b: &Plane, measures: &mut Measures) {
+    let side = a.side;
+    let mut together = 0.0;
+    for (name, from, to) in
+        [("top", 0, side / 4), ("middle", side * 3 / 8, side * 5 / 8), ("bottom", side * 3 / 4, side)]
+    {
+        let colour = |left: usize, right: usize| {
+            let median = |plane: &Plane| {
+                let mut values: Vec<f32> = (from..to)
+                    .flat_map(|y| plane.values[y * side + left..y * side + right].iter().copied())
+                    .collect();
+                values.sort_unstable_by(f32::total_cmp);
+                values[values.len() / 2]
+            };
+            (median(a), median(b))
+        };
+        let (left, middle, right) =
+            (colour(0, side / 4), colour(side * 3 / 8, side * 5 / 8), colour(side * 3 / 4, side));
+        let cross = left.0 * right.1 - left.1 * right.0;
+        let dot = left.0 * right.0 + left.1 * right.1;
+        let chroma = |colour: (f32, f32)| hypotenuse(colour.0, colour.1);
+        // Greys have no hue to turn.
+        let turn = libm::atan2f(cross, dot) * (chroma(left) * chroma(right)).sqrt() / 0.03;
+        measures.push(format!("hue turns at the {name}"), turn.abs().min(3.0));
+        measures.push(format!("colour crosses at the {name}"), 1000.0 * cross.abs());
+        let distance = chroma((left.0 - right.0, left.1 - right.1));
+        measures.push(format!("colour differs at the {name}"), distance);
+        measures.push(
+            format!("chroma at the ends of the {name}"),
+            0.5 * (chroma(left) + chroma(right)) - chroma(middle),
+        );
+        together += turn.clamp(-1.0, 1.0);
+    }
+    measures.push("hues turn together", together.abs());
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Measures,
-    planes::{N, Plane, Planes, mean, percentile},
+    planes::{N, Plane, Planes, hypotenuse, larger, mean, percentile, smaller},
 };
 
 pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
@@ -15,7 +15,7 @@ pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
         let plane = planes.l.blurred(radius);
         let gradient = Plane::from_fn(N, |x, y| {
             let (right, below) = ((x + 1).min(N - 1), (y + 1).min(N - 1));
-            libm::hypotf(plane.at(right, y) - plane.at(x, y), plane.at(x, below) - plane.at(x, y))
+            hypotenuse(plane.at(right, y) - plane.at(x, y), plane.at(x, below) - plane.at(x, y))
         });
         gradient.sorted()
     };
@@ -38,20 +38,8 @@ pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
 
 /// Thin dark lines: what a closing by 5 pixels fills up.
 fn lines(plane: &Plane, measures: &mut Measures) {
-    let spread = |plane: &Plane, choose: fn(f32, f32) -> f32| {
-        let along = |plane: &Plane, dx: usize, dy: usize| {
-            Plane::from_fn(N, |x, y| {
-                (0..5_usize).fold(plane.at(x, y), |value, step| {
-                    let x = (x + dx * step).saturating_sub(2 * dx).min(N - 1);
-                    let y = (y + dy * step).saturating_sub(2 * dy).min(N - 1);
-                    choose(value, plane.at(x, y))
-                })
-            })
-        };
-        along(&along(plane, 1, 0), 0, 1)
-    };
-    let closed = spread(&spread(plane, f32::max), f32::min);
-    let opened = spread(&spread(plane, f32::min), f32::max);
+    let closed = plane.spread(2, larger).spread(2, smaller);
+    let opened = plane.spread(2, smaller).spread(2, larger);
     let filled = Plane::from_fn(N, |x, y| closed.at(x, y) - plane.at(x, y));
     let cut = Plane::from_fn(N, |x, y| plane.at(x, y) - opened.at(x, y));
     measures.push("dark lines", filled.share(|depth| depth > 0.22));

@@ -61,20 +61,64 @@ impl Plane {
     /// The mean of every square of `2 radius + 1` pixels a side; borders are continued.
     pub(super) fn blurred(&self, radius: usize) -> Self {
         let side = self.side;
-        let pass = |source: &[f32], step: usize, other: usize| {
-            let mut target = vec![0.0; side * side];
-            let width = (2 * radius + 1) as f32;
-            for line in 0..side {
-                let at = |place: usize| source[line * other + place.min(side - 1) * step];
-                let mut sum = at(0) * (radius + 1) as f32 + (1..=radius).map(at).sum::<f32>();
-                for place in 0..side {
-                    target[line * other + place * step] = sum / width;
-                    sum += at(place + radius + 1) - at(place.saturating_sub(radius));
-                }
+        let scale = 1.0 / (2 * radius + 1) as f32;
+        let mut across = vec![0.0; side * side];
+        for (source, target) in self.values.chunks_exact(side).zip(across.chunks_exact_mut(side)) {
+            let at = |place: usize| source[place.min(side - 1)];
+            let mut sum = at(0) * (radius + 1) as f32 + (1..=radius).map(at).sum::<f32>();
+            for (place, target) in target.iter_mut().enumerate() {
+                *target = sum * scale;
+                sum += at(place + radius + 1) - at(place.saturating_sub(radius));
             }
-            target
-        };
-        Self { side, values: pass(&pass(&self.values, 1, side), side, 1) }
+        }
+        // Whole rows at a time: columns one by one would leap through memory.
+        let row = |place: usize| &across[place.min(side - 1) * side..][..side];
+        let mut sums: Vec<f32> = row(0).iter().map(|value| value * (radius + 1) as f32).collect();
+        for place in 1..=radius {
+            sums.iter_mut().zip(row(place)).for_each(|(sum, value)| *sum += value);
+        }
+        let mut values = Vec::with_capacity(side * side);
+        for place in 0..side {
+            values.extend(sums.iter().map(|sum| sum * scale));
+            let (entering, leaving) = (row(place + radius + 1), row(place.saturating_sub(radius)));
+            for ((sum, entering), leaving) in sums.iter_mut().zip(entering).zip(leaving) {
+                *sum += entering - leaving;
+            }
+        }
+        Self { side, values }
+    }
+
+    /// The largest or smallest value, as `choose` says, within a square that reaches this far on every side.
+    pub(super) fn spread(&self, reach: usize, choose: impl Fn(f32, f32) -> f32 + Copy) -> Self {
+        self.spread_across(reach, choose).spread_down(reach, choose)
+    }
+
+    /// The same within each row.
+    pub(super) fn spread_across(&self, reach: usize, choose: impl Fn(f32, f32) -> f32 + Copy) -> Self {
+        let side = self.side;
+        let mut values = self.values.clone();
+        let mut padded = vec![0.0; side + 2 * reach];
+        for (source, target) in self.values.chunks_exact(side).zip(values.chunks_exact_mut(side)) {
+            padded[..reach].fill(source[0]);
+            padded[reach..reach + side].copy_from_slice(source);
+            padded[reach + side..].fill(source[side - 1]);
+            for offset in 0..=2 * reach {
+                join(target, &padded[offset..offset + side], choose);
+            }
+        }
+        Self { side, values }
+    }
+
+    /// The same within each column.
+    pub(super) fn spread_down(&self, reach: usize, choose: impl Fn(f32, f32) -> f32 + Copy) -> Self {
+        let side = self.side;
+        let mut values = self.values.clone();
+        for (place, target) in values.chunks_exact_mut(side).enumerate() {
+            for other in place.saturating_sub(reach)..=(place + reach).min(side - 1) {
+                join(target, &self.values[other * side..][..side], choose);
+            }
+        }
+        Self { side, values }
     }
 
     /// Means of blocks of 2 x 2.
@@ -111,9 +155,14 @@ impl Plane {
     /// Values in rising order, of which percentiles are read.
     pub(super) fn sorted(&self) -> Vec<f32> {
         let mut values = self.values.clone();
-        values.sort_by(f32::total_cmp);
+        values.sort_unstable_by(f32::total_cmp);
         values
     }
+}
+
+/// Replaces every value by the one of the two that `choose` takes.
+fn join(values: &mut [f32], others: &[f32], choose: impl Fn(f32, f32) -> f32) {
+    values.iter_mut().zip(others).for_each(|(value, other)| *value = choose(*value, *other));
 }
 
 /// The value below which `percent` of the sorted `values` lie.
@@ -129,6 +178,21 @@ pub(super) fn mean(values: impl Iterator<Item = f32>) -> f32 {
         count += 1.0;
     }
     (sum / count) as f32
+}
+
+/// The larger of two numbers; unlike `f32::max` it need not look out for what is not a number.
+pub(super) fn larger(one: f32, other: f32) -> f32 {
+    if one > other { one } else { other }
+}
+
+/// The smaller of two numbers.
+pub(super) fn smaller(one: f32, other: f32) -> f32 {
+    if one < other { one } else { other }
+}
+
+/// The length of a vector; colours are far from the overflow that `hypot` guards against, at ten times the cost.
+pub(super) fn hypotenuse(x: f32, y: f32) -> f32 {
+    (x * x + y * y).sqrt()
 }
 
 /// Pearson's correlation of two planes.

@@ -1,4 +1,4 @@
-//! Where things are: weight, horizon, subject, depth and borders.
+//! Where things are: weight, depth and borders.
 
 use super::{
     Measures,
@@ -38,8 +38,6 @@ pub(super) fn measure(planes: &Planes, measures: &mut Measures) {
         measures.push(format!("{name} darkest corner"), corners.into_iter().fold(f32::MAX, f32::min));
     }
     weight(planes, measures);
-    horizon(planes, measures);
-    subject(planes, measures);
     depth(planes, measures);
     let light = planes.l.blurred(12);
     let across = mean((0..N).map(|y| light.at(N - 12, y) - light.at(11, y)));
@@ -74,113 +72,6 @@ fn weight(planes: &Planes, measures: &mut Measures) {
     let [x, y] = centre(&heavy);
     measures.push("lateral weight of darks", x.abs());
     measures.push("darks below", y);
-}
-
-/// The strongest line across the picture, searched over heights and tilts.
-fn horizon(planes: &Planes, measures: &mut Measures) {
-    let pooled = |plane: &Plane| plane.halved();
-    let planes = [pooled(&planes.l), pooled(&planes.a), pooled(&planes.b)];
-    let side = N / 2;
-    let (mut best, mut level) = ((0.0_f32, 0.5, 0_i32), 0.0_f32);
-    let mut by_tilt = Vec::new();
-    for tilt in -12_i32..=12 {
-        let slope = libm::tanf((tilt as f32).to_radians());
-        let mut strongest = 0.0_f32;
-        let profile: Vec<[f32; 3]> = (0..side)
-            .map(|row| {
-                let mut sums = [0.0_f32; 3];
-                for x in 0..side {
-                    let y = row as f32 + slope * (x as f32 + 0.5 - side as f32 / 2.0);
-                    let y = (y + 0.5).clamp(0.0, side as f32 - 1.0) as usize;
-                    for (sum, plane) in sums.iter_mut().zip(&planes) {
-                        *sum += plane.at(x, y) / side as f32;
-                    }
-                }
-                sums
-            })
-            .collect();
-        for row in side / 5..side * 4 / 5 {
-            let step: f32 = (0..3)
-                .map(|channel| {
-                    let above = profile[row - 2][channel] + profile[row - 1][channel];
-                    let below = profile[row][channel] + profile[row + 1][channel];
-                    (0.5 * (below - above)).powi(2)
-                })
-                .sum::<f32>()
-                .sqrt();
-            strongest = strongest.max(step);
-            if step > best.0 {
-                best = (step, row as f32 / side as f32, tilt);
-            }
-        }
-        if tilt == 0 {
-            level = strongest;
-        }
-        by_tilt.push(strongest);
-    }
-    let (strength, height, tilt) = best;
-    measures.push("horizon strength", strength);
-    measures.push("horizon height", height);
-    measures.push("horizon off the middle", (height - 0.5).abs());
-    measures.push("horizon at a third", (height - 1.0 / 3.0).abs().min((height - 2.0 / 3.0).abs()));
-    measures.push("horizon tilt", tilt.abs() as f32);
-    measures.push("level against tilted", libm::logf(level.max(1e-3) / strength.max(1e-3)));
-    let leaning = by_tilt[4..8].iter().chain(&by_tilt[17..21]).copied().fold(0.0, f32::max);
-    measures.push("tilted lines", libm::logf(leaning.max(1e-3) / level.max(1e-3)));
-}
-
-/// The thing that stands out: its size, its place, whether the border cuts it.
-fn subject(planes: &Planes, measures: &mut Measures) {
-    let pooled = |plane: &Plane| plane.halved().halved();
-    let [l, a, b] = [&planes.l, &planes.a, &planes.b].map(pooled);
-    let side = l.side;
-    // Each row's own border is its background: skies, walls and tables run from side to side.
-    let salient = Plane::from_fn(side, |x, y| {
-        let border = |plane: &Plane| {
-            let ends = [0, 1, 2, side - 3, side - 2, side - 1].map(|x| plane.at(x, y));
-            let nearest = ends.map(|end| (plane.at(x, y) - end).abs());
-            nearest.into_iter().fold(f32::MAX, f32::min)
-        };
-        border(&l) + 1.5 * (border(&a) + border(&b))
-    });
-    let sorted = salient.sorted();
-    for percent in [50.0, 80.0, 95.0] {
-        measures.push(format!("salience p{percent:.0}"), percentile(&sorted, percent));
-    }
-    let mask = salient.map(|value| f32::from(u8::from(value > 0.16)));
-    measures.push("subject area", mask.mean());
-    let total: f32 = mask.values.iter().sum::<f32>().max(1.0);
-    let moment = |value: &dyn Fn(f32, f32) -> f32| {
-        (0..side * side)
-            .map(|index| mask.values[index] * value((index % side) as f32 + 0.5, (index / side) as f32 + 0.5))
-            .sum::<f32>()
-            / total
-            / side as f32
-    };
-    let (x, y) = (moment(&|x, _| x), moment(&|_, y| y));
-    measures.push("subject off the middle", (x - 0.5).abs());
-    measures.push("subject height", y);
-    let middle = (x * side as f32, y * side as f32);
-    measures.push("subject width", moment(&|x, _| (x - middle.0).abs()));
-    measures.push("subject tallness", moment(&|_, y| (y - middle.1).abs()));
-    measures.push(
-        "subject proportion",
-        moment(&|x, _| (x - middle.0).abs()) / moment(&|_, y| (y - middle.1).abs()).max(0.02),
-    );
-    let touching = |row: usize| (0..side).map(|x| mask.at(x, row)).sum::<f32>() / side as f32;
-    measures.push("subject at the bottom", touching(side - 1).max(touching(side - 2)));
-    measures.push("subject at the top", touching(0).max(touching(1)));
-    for row in 0..8 {
-        let rows = row * side / 8..(row + 1) * side / 8;
-        let filled = mean(rows.flat_map(|y| (0..side).map(move |x| (x, y))).map(|(x, y)| mask.at(x, y)));
-        measures.push(format!("subject in band {row}"), filled);
-    }
-    let columns: Vec<f32> = (0..side).map(|x| mean((0..side).map(|y| mask.at(x, y)))).collect();
-    let best = (0..side - 6).map(|x| columns[x..x + 6].iter().sum::<f32>()).enumerate();
-    let best = best.fold((0, 0.0_f32), |best, now| if now.1 > best.1 { now } else { best });
-    measures.push("subject axis off the middle", ((best.0 as f32 + 3.0) / side as f32 - 0.5).abs());
-    let runs = |y: usize| (1..side).filter(|x| mask.at(*x, y) > mask.at(x - 1, y)).count() as f32;
-    measures.push("things side by side", mean((side / 3..side * 7 / 8).map(runs)));
 }
 
 /// Contrast, colour and detail far away (above the middle) against near (the bottom).
