@@ -377,23 +377,26 @@ impl<M: Module> Run<M> {
 
 /// Gradients of the batches' losses divided by `parts`, each batch in a thread of its own, in the order of the batches.
 ///
-/// The CPU backend leaves half of two cores idle on models of this size; a batch in two parts uses both.
+/// The CPU backend leaves half of two cores idle on models of this size; a batch in two parts uses both. Each thread
+/// computes with leaves of its own: graphs that share a leaf are one graph to burn, behind one lock, and one thread
+/// could register its operations in a graph that the other has just merged away.
 fn gradients<T: Task>(
     task: &T,
     model: &T::Model,
     batches: Vec<T::Batch>,
     parts: f64,
 ) -> Vec<(GradientsParams, Objective)> {
-    let compute = |batch| {
+    let compute = |model: &T::Model, batch| {
         let objective = task.objective(model, batch);
         let loss = objective.loss.clone().div_scalar(parts);
         (GradientsParams::from_grads(loss.backward(), model), objective)
     };
     if batches.len() < 2 {
-        return batches.into_iter().map(compute).collect();
+        return batches.into_iter().map(|batch| compute(model, batch)).collect();
     }
     thread::scope(|scope| {
-        let threads: Vec<_> = batches.into_iter().map(|batch| scope.spawn(|| compute(batch))).collect();
+        let start = |batch| scope.spawn(|| compute(&model.valid().train(), batch));
+        let threads: Vec<_> = batches.into_iter().map(start).collect();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
