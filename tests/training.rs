@@ -21,11 +21,7 @@ impl Workshop {
         let workshop = Self { folder: tempfile::tempdir().expect("a folder") };
         let data = workshop.text("data");
         succeed(&["studio", "paint", "--count", "20", "--size", "32", "--seed", "1", "--out", &data]);
-        workshop.succeed(
-            "pretrain",
-            "base",
-            &["--autoencoder-steps", "2", "--autoencoder-crop", "16", "--max-train-steps", "2"],
-        );
+        workshop.succeed("pretrain", "base", &["--autoencoder-steps", "2", "--max-train-steps", "2"]);
         workshop
     }
 
@@ -40,30 +36,12 @@ impl Workshop {
     /// `atelier train RUN` on the tiny data into the folder `out`.
     fn arguments(&self, run: &str, out: &str, more: &[&str]) -> Vec<String> {
         let (data, out) = (self.text("data"), self.text(out));
-        let common = ["train", run, "--data", &data, "--output-dir", &out, "--device", "cpu", "--size", "32"];
-        let crop: &[&str] = if run == "pretrain" { &["--autoencoder-crop", "16"] } else { &[] };
-        let small = ["--train-batch-size", "2", "--validation-steps", "0"];
-        let mut seen = std::collections::BTreeSet::new();
-        let all = common
-            .iter()
-            .chain(&small)
-            .chain(crop)
-            .chain(more)
-            .map(|text| (*text).to_owned())
-            .collect::<Vec<_>>();
-        // A flag given twice is an error; the later one is meant.
-        let mut kept: Vec<String> = Vec::new();
-        let mut index = all.len();
-        while index > 0 {
-            index -= 1;
-            if all[index].starts_with("--") && !seen.insert(all[index].clone()) {
-                kept.pop();
-                continue;
-            }
-            kept.push(all[index].clone());
+        let mut arguments = vec!["train", run, "--data", &data, "--output-dir", &out, "--device", "cpu"];
+        arguments.extend(["--size", "32", "--train-batch-size", "2"]);
+        if !more.contains(&"--validation-steps") {
+            arguments.extend(["--validation-steps", "0"]);
         }
-        kept.reverse();
-        kept
+        arguments.into_iter().chain(more.iter().copied()).map(str::to_owned).collect()
     }
 
     fn succeed(&self, run: &str, out: &str, more: &[&str]) {

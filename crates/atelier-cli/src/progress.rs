@@ -4,25 +4,32 @@ use atelier_train::trainer::TrainEvent;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 const COUNT: &str = "{msg:22} {wide_bar} {pos}/{len} {elapsed} left {eta} {per_sec}";
 const STEPS: &str = "{prefix:12} {wide_bar} {pos}/{len} {elapsed} left {eta} {per_sec} {msg}";
 
-/// A flag that the first interrupt sets; the second quits at once.
-fn listen() -> Result<Arc<AtomicBool>, ctrlc::Error> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
+/// Whether the user has interrupted the program.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The first interrupt is a request to stop, the second quits at once.
+fn listen() -> Result<(), ctrlc::Error> {
+    let listening = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-    })?;
-    Ok(interrupted)
+    });
+    match listening {
+        // One command may show several bars, one after the other.
+        Err(ctrlc::Error::MultipleHandlers) => Ok(()),
+        listening => listening,
+    }
+}
+
+/// Breaks after an interrupt.
+fn going_on() -> ControlFlow<()> {
+    if INTERRUPTED.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn bar(template: &str, total: u64) -> ProgressBar {
@@ -33,23 +40,19 @@ fn bar(template: &str, total: u64) -> ProgressBar {
 /// A bar for things that are counted, from any thread.
 pub struct Counter {
     bar: ProgressBar,
-    interrupted: Arc<AtomicBool>,
 }
 
 /// Begins to count up to `total`, and to listen for interrupts.
 pub fn counter(what: &'static str, total: u64) -> Result<Counter, ctrlc::Error> {
-    Ok(Counter { bar: bar(COUNT, total).with_message(what), interrupted: listen()? })
+    listen()?;
+    Ok(Counter { bar: bar(COUNT, total).with_message(what) })
 }
 
 impl Counter {
     /// Shows `done`; breaks after an interrupt.
     pub fn set(&self, done: u64) -> ControlFlow<()> {
         self.bar.set_position(done);
-        if self.interrupted.load(Ordering::SeqCst) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        going_on()
     }
 
     /// Takes the bar away.
@@ -62,13 +65,13 @@ impl Counter {
 pub struct Progress {
     bar: ProgressBar,
     what: String,
-    interrupted: Arc<AtomicBool>,
 }
 
 impl Progress {
     /// Begins to listen for interrupts.
     pub fn new() -> Result<Self, ctrlc::Error> {
-        Ok(Self { bar: ProgressBar::hidden(), what: String::new(), interrupted: listen()? })
+        listen()?;
+        Ok(Self { bar: ProgressBar::hidden(), what: String::new() })
     }
 
     /// Shows `event`; breaks after an interrupt.
@@ -92,11 +95,11 @@ impl Progress {
             }
             TrainEvent::Saved(path) => self.bar.println(format!("saved {}", path.display())),
         }
-        if self.interrupted.load(Ordering::SeqCst) {
+        let next = going_on();
+        if next.is_break() {
             self.bar.println("stopping after this step; interrupt again to quit at once");
-            return ControlFlow::Break(());
         }
-        ControlFlow::Continue(())
+        next
     }
 
     /// Whether a new bar was begun.

@@ -171,8 +171,8 @@ mod tests {
     fn every_phrase_of_the_tree_is_known() {
         let texts = vocabulary_texts(CriteriaTree::embedded());
         let tokenizer = build_tokenizer(texts.iter().map(String::as_str), 64).expect("built");
-        let template = "| positive: a, b. | negative: c - d".replace(['a', 'b', 'c', 'd'], "");
-        for text in texts.iter().map(String::as_str).chain([template.as_str()]) {
+        let template = "| positive: , . | negative: -";
+        for text in texts.iter().map(String::as_str).chain([template]) {
             assert!(!ids(&tokenizer, text).contains(&3), "{text:?} has an unknown word");
         }
     }

@@ -84,7 +84,7 @@ fn train_autoencoder(
     };
     let mut task = AutoencoderTask {
         pictures,
-        crop: options.autoencoder_crop,
+        crop: options.autoencoder_crop.min(options.size),
         latent_channels: pipeline.vae_config.latent_channels,
         factor: pipeline.vae_config.downsampling_factor(),
     };
