@@ -27,7 +27,7 @@ struct Fixture {
 
 impl Fixture {
     fn open(name: &str) -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
+        let folder = PathBuf::from("tests/fixtures/models").join(name);
         let io = fs::read(folder.join("io.safetensors")).unwrap();
         Self { folder, io }
     }

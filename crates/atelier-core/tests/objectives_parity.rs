@@ -64,7 +64,7 @@ impl Tensors {
 }
 
 fn read<T: DeserializeOwned>(name: &str) -> T {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/objectives").join(name);
+    let path = PathBuf::from("tests/fixtures/objectives").join(name);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 

@@ -76,7 +76,7 @@ struct StepFile {
 }
 
 fn read<T: DeserializeOwned>(name: &str) -> T {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schedulers").join(name);
+    let path = PathBuf::from("tests/fixtures/schedulers").join(name);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
