@@ -76,3 +76,41 @@ impl Labels {
         Ok(Prompt::new(caption, positive, negative)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLEAN: &str = "color-relations.purity.mixture.cleanliness.clean";
+    const LEVEL: &str = "composition.division.horizon.levelness.level";
+
+    fn labels(positive: &[&str], negative: &[&str]) -> Labels {
+        let own = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        Labels { positive: own(positive), negative: own(negative) }
+    }
+
+    #[test]
+    fn a_leaf_is_labelled_once_and_on_one_side() {
+        let tree = CriteriaTree::embedded();
+        labels(&[CLEAN], &[LEVEL]).validate(tree).expect("two leaves");
+        let both = labels(&[CLEAN], &[CLEAN]).validate(tree);
+        assert!(matches!(both, Err(CriteriaError::BothSides { leaf }) if leaf == CLEAN));
+        let twice = labels(&[], &[LEVEL, LEVEL]).validate(tree);
+        assert!(matches!(twice, Err(CriteriaError::RepeatedLabel { side: Side::Negative, .. })));
+    }
+
+    #[test]
+    fn an_unknown_leaf_gets_the_nearest_ids() {
+        let mistyped = CLEAN.replace("color", "colour");
+        let error = labels(&[&mistyped], &[]).validate(CriteriaTree::embedded());
+        let message = error.expect_err("no such leaf").to_string();
+        assert!(message.contains(&mistyped) && message.contains(CLEAN), "{message}");
+    }
+
+    #[test]
+    fn the_score_weighs_both_sides_against_each_other() {
+        assert_eq!(labels(&[CLEAN], &[]).score(), 1);
+        assert_eq!(labels(&[], &[CLEAN, LEVEL]).score(), -2);
+        assert_eq!(Labels::default().score(), 0);
+    }
+}

@@ -284,3 +284,100 @@ impl BlockDropout {
         possible().next_back().map_or(Blocks::Both, |(blocks, _)| blocks)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn prompt() -> impl Strategy<Value = Prompt> {
+        // Punctuation, capitals and other scripts; what the template separates by is refused by `validate`.
+        let words = "[ a-zA-Zéß漢0-9.;:,'|-]{0,30}";
+        let phrases =
+            || prop::collection::vec("[a-zé -]{1,20}".prop_map(|text| text.trim().to_owned()), 0..4);
+        (words, phrases(), phrases()).prop_map(|(caption, positive, negative)| Prompt {
+            caption,
+            positive,
+            negative,
+        })
+    }
+
+    fn example() -> Prompt {
+        let phrases = |text: &str| vec![text.to_owned()];
+        Prompt::new("a sea", phrases("clean colour"), phrases("tilted horizon")).expect("a prompt")
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_validates_is_read_back(prompt in prompt()) {
+            prop_assume!(prompt.validate().is_ok());
+            prop_assert_eq!(Prompt::parse(&prompt.compose()), Ok(prompt));
+        }
+
+        #[test]
+        fn whatever_parses_is_a_prompt(text in "[a-z |,:]{0,20}(\\| ?positive: ?[a-z, ]{0,12})?(\\|negative:[a-z,]{0,9})?") {
+            if let Ok(prompt) = Prompt::parse(&text) {
+                prop_assert_eq!(Prompt::parse(&prompt.compose()), Ok(prompt));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+            let _ = Prompt::parse(&text);
+        }
+
+        #[test]
+        fn a_draw_never_gives_what_has_no_probability(uniform in 0.0_f32..1.0) {
+            let dropout =
+                BlockDropout { keep_both: 0.0, only_positive: 0.7, only_negative: 0.3, neither: 0.0, empty: 0.0 };
+            let drawn = dropout.draw(uniform);
+            prop_assert!(matches!(drawn, Blocks::OnlyPositive | Blocks::OnlyNegative));
+        }
+    }
+
+    #[test]
+    fn blocks_are_dropped_as_often_as_configured() {
+        let dropout = BlockDropout::default();
+        dropout.validate().expect("probabilities");
+        for (blocks, probability) in dropout.choices() {
+            let drawn = (0..1000).filter(|i| dropout.draw((*i as f32 + 0.5) / 1000.0) == blocks).count();
+            // An interval of the grid begins and ends within one point of its ideal place.
+            assert!((drawn as f32 - 1000.0 * probability).abs() <= 1.0, "{blocks:?}: {drawn}");
+        }
+    }
+
+    #[test]
+    fn kept_blocks_are_all_that_remains() {
+        let text = |blocks| example().keep(blocks).compose();
+        assert_eq!(text(Blocks::Both), "a sea | positive: clean colour | negative: tilted horizon");
+        assert_eq!(text(Blocks::OnlyPositive), "a sea | positive: clean colour");
+        assert_eq!(text(Blocks::OnlyNegative), "a sea | negative: tilted horizon");
+        assert_eq!(text(Blocks::Neither), "a sea");
+        assert_eq!(text(Blocks::Empty), "");
+    }
+
+    #[test]
+    fn what_the_template_cannot_hold_is_refused() {
+        for caption in ["a | b", "a\nb", "positive: a", "negative:"] {
+            let refused = Prompt::new(caption, Vec::new(), Vec::new());
+            assert!(matches!(refused, Err(PromptError::Caption { .. })), "{caption:?}: {refused:?}");
+        }
+        for phrase in ["", "a, b", "a | b", "a: b", "a\tb", " a"] {
+            let refused = Prompt::new("a", vec![phrase.to_owned()], Vec::new());
+            assert!(matches!(refused, Err(PromptError::Phrase { .. })), "{phrase:?}: {refused:?}");
+        }
+        for text in ["a | b", "positive: a | a sea", "negative: a | positive: b", "a || positive: b"] {
+            let refused = Prompt::parse(text);
+            assert!(matches!(refused, Err(PromptError::Template { .. })), "{text:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn probabilities_must_sum_to_one() {
+        let even = BlockDropout { keep_both: 0.2, neither: 0.3, ..BlockDropout::default() };
+        assert_eq!(even.validate(), Ok(()));
+        for keep_both in [0.5, -0.1, f32::NAN] {
+            assert!(BlockDropout { keep_both, ..BlockDropout::default() }.validate().is_err(), "{keep_both}");
+        }
+    }
+}

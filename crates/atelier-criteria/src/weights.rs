@@ -71,3 +71,39 @@ fn unknown_dimension(tree: &CriteriaTree, id: &str) -> CriteriaError {
     }
     CriteriaError::UnknownId { id: id.to_owned(), nearest }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dimension_that_is_not_named_weighs_one() {
+        let tree = CriteriaTree::embedded();
+        let weights =
+            DimensionWeights::parse(tree, ["color-relations=2.5", "composition = 0"]).expect("weights");
+        for leaf in tree.leaves() {
+            let expected = match tree.dimension_of(leaf).id.as_str() {
+                "color-relations" => 2.5,
+                "composition" => 0.0,
+                _ => 1.0,
+            };
+            assert_eq!(weights.of(leaf), expected, "{}", leaf.id);
+        }
+        assert_eq!(weights.max(), 2.5);
+        assert_eq!(DimensionWeights::default().max(), 1.0);
+    }
+
+    #[test]
+    fn a_weight_that_cannot_be_used_is_named() {
+        let tree = CriteriaTree::embedded();
+        for pair in ["composition", "composition=heavy", "composition=-1", "composition=inf", "colour=1"] {
+            let message = DimensionWeights::parse(tree, [pair]).expect_err(pair).to_string();
+            let named = pair.split('=').next().expect("a name");
+            assert!(message.contains(named), "{message}");
+        }
+        let twice = DimensionWeights::parse(tree, ["composition=1", "composition=2"]);
+        assert!(twice.is_err_and(|error| error.to_string().contains("already")));
+        let nothing = tree.dimensions().iter().map(|dimension| format!("{}=0", dimension.id));
+        assert!(DimensionWeights::parse(tree, nothing).is_err());
+    }
+}
