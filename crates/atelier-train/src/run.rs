@@ -75,6 +75,7 @@ impl Data {
 /// Loads the model folder that `flag` names.
 fn load_pipeline(path: &Path, flag: &str, device: &Device) -> Result<Pipeline, TrainError> {
     required(path, flag)?;
+    tracing::info!(path = %path.display(), "loading a model");
     Ok(Pipeline::load(path, device)?)
 }
 

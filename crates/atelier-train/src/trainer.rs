@@ -109,6 +109,14 @@ pub fn train<T: Task>(
         ));
     }
     let mut run = Run::start(task, model, options, output)?;
+    tracing::info!(
+        stage = task.stage(),
+        examples = task.examples(),
+        done = run.step,
+        steps = options.max_train_steps,
+        device = ?device_of(&run.model),
+        "training"
+    );
     while run.step < options.max_train_steps {
         let step_started = Instant::now();
         run.step(task, options)?;
