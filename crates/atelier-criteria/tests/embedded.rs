@@ -1,6 +1,6 @@
 //! The criteria of painting that come with the crate.
 
-use atelier_criteria::{CriteriaTree, Side};
+use atelier_criteria::{CriteriaTree, Node, Side};
 use std::collections::HashSet;
 
 #[test]
@@ -28,7 +28,7 @@ fn no_two_attributes_are_told_in_the_same_words() {
 #[test]
 fn a_walk_meets_every_leaf_once_in_tree_order() {
     let tree = CriteriaTree::embedded();
-    let met: Vec<&str> = tree.walk().filter_map(|node| node.leaf()).map(|leaf| leaf.id.as_str()).collect();
+    let met: Vec<&str> = tree.walk().filter_map(Node::leaf).map(|leaf| leaf.id.as_str()).collect();
     let leaves: Vec<&str> = tree.leaves().iter().map(|leaf| leaf.id.as_str()).collect();
     assert_eq!(met, leaves);
     for node in tree.walk().filter(|node| node.leaf().is_none()) {
