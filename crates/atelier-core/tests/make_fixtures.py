@@ -97,6 +97,8 @@ def models():
         mid_block_scale_factor=1.5,
         downsample_padding=0,
         act_fn="gelu",
+        addition_embed_type="text",
+        addition_embed_type_num_heads=3,
     )
     vae = with_noise(
         AutoencoderTiny(

@@ -10,7 +10,7 @@ use atelier_core::{
         autoencoder_tiny::AutoencoderTinyConfig,
         clip_text::CLIPTextConfig,
         config::OneOrMany,
-        unet_2d_condition::{DownBlockType, UNet2DConditionModelConfig, UpBlockType},
+        unet_2d_condition::{AdditionEmbedType, DownBlockType, UNet2DConditionModelConfig, UpBlockType},
     },
     pipeline::Pipeline,
     schedulers::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing},
@@ -29,8 +29,10 @@ const LEVELS: usize = 3;
 /// A small painter with random weights drawn from `seed`, on `device`, whose tokenizer knows the words of `texts`.
 ///
 /// Latents have 4 channels at a quarter of the resolution. The denoiser attends to the prompt at an eighth of that
-/// resolution's area only, where attention is cheap; at full resolution it is convolutions alone. It predicts the velocity
-/// on a cosine schedule, which ends in pure noise: dark and bright pictures then come as easily as middling ones.
+/// resolution's area only, where attention is cheap; at full resolution it is convolutions alone. What the prompt says about
+/// the whole picture, its brushwork above all, reaches every resolution with the time: the text states are pooled into the
+/// time embedding. It predicts the velocity on a cosine schedule, which ends in pure noise: dark and bright pictures then
+/// come as easily as middling ones.
 ///
 /// # Errors
 /// [`TrainError::Tokenizer`] or [`TrainError::Model`], neither of which fits these constants.
@@ -64,6 +66,8 @@ pub fn small_painter<'a>(
         cross_attention_dim: OneOrMany::One(TEXT_FEATURES),
         attention_head_dim: OneOrMany::One(2),
         use_linear_projection: true,
+        addition_embed_type: Some(AdditionEmbedType::Text),
+        addition_embed_type_num_heads: 8,
         ..UNet2DConditionModelConfig::default()
     };
     let text_config = CLIPTextConfig {

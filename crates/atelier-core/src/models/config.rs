@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_named() {
-        let error = unet_error(r#"{"addition_embed_type": "text_time"}"#);
+        let error = unet_error(r#"{"class_embed_type": "timestep"}"#);
         assert_eq!(
             error,
-            "UNet2DConditionModel does not support `addition_embed_type` = \"text_time\"; supported: null"
+            "UNet2DConditionModel does not support `class_embed_type` = \"timestep\"; supported: null"
         );
         assert!(unet_error(r#"{"downsample_padding": 2}"#).contains("`downsample_padding` = 2"));
     }

@@ -12,6 +12,7 @@ pub mod embeddings;
 mod error;
 pub mod resampling;
 pub mod resnet;
+pub mod text_time_embedding;
 pub mod transformer_2d;
 pub mod unet_2d_blocks;
 pub mod unet_2d_condition;

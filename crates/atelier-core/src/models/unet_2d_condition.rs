@@ -12,6 +12,7 @@ use super::config::{OneOrMany, check_divisible, diffusers_identity, refuse_unles
 use super::embeddings::{TimestepEmbedding, Timesteps};
 use super::resampling::conv_3x3;
 use super::resnet::ResnetOptions;
+use super::text_time_embedding::TextTimeEmbedding;
 use super::transformer_2d::Transformer2DOptions;
 use super::unet_2d_blocks::{
     DownBlock2D, DownBlock2DOptions, UNetMidBlock2DCrossAttn, UpBlock2D, UpBlock2DOptions,
@@ -43,6 +44,14 @@ pub enum UpBlockType {
     UpBlock2D,
     /// Residual blocks and transformers.
     CrossAttnUpBlock2D,
+}
+
+/// What is added to the timestep embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdditionEmbedType {
+    /// One vector made of all text states.
+    Text,
 }
 
 /// The configuration of [`UNet2DConditionModel`]: the keys of diffusers' `config.json`, with its defaults.
@@ -89,6 +98,10 @@ pub struct UNet2DConditionModelConfig {
     pub attention_head_dim: OneOrMany<usize>,
     /// Whether the transformers' projections are linear layers or 1x1 convolutions.
     pub use_linear_projection: bool,
+    /// What is added to the timestep embedding, if anything.
+    pub addition_embed_type: Option<AdditionEmbedType>,
+    /// Attention heads of that addition.
+    pub addition_embed_type_num_heads: usize,
     /// Keys that have no effect here; those that would have one are refused by [`Self::init`].
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -124,6 +137,8 @@ impl Default for UNet2DConditionModelConfig {
             transformer_layers_per_block: OneOrMany::One(1),
             attention_head_dim: OneOrMany::One(8),
             use_linear_projection: false,
+            addition_embed_type: None,
+            addition_embed_type_num_heads: 64,
             other: Map::new(),
         }
     }
@@ -139,7 +154,6 @@ impl ModelConfig for UNet2DConditionModelConfig {
 
 /// Keys of diffusers that would change the model, with the values under which they do not.
 const NEUTRAL: &[(&str, &[&str])] = &[
-    ("addition_embed_type", &["null"]),
     ("attention_type", &["\"default\""]),
     ("class_embed_type", &["null"]),
     ("class_embeddings_concat", &["false"]),
@@ -231,6 +245,21 @@ impl UNet2DConditionModelConfig {
             conv_in: conv_3x3(self.in_channels, first).init(device),
             time_proj: Timesteps::new(first, self.flip_sin_to_cos, self.freq_shift),
             time_embedding: TimestepEmbedding::new(first, temb_channels, self.act_fn, device),
+            add_embedding: match self.addition_embed_type {
+                Some(AdditionEmbedType::Text) => {
+                    let (text, heads) =
+                        (stages[0].attention.cross_attention_dim, self.addition_embed_type_num_heads);
+                    check_divisible(
+                        CLASS,
+                        "cross_attention_dim",
+                        text,
+                        heads,
+                        "`addition_embed_type_num_heads`",
+                    )?;
+                    Some(TextTimeEmbedding::new(text, temb_channels, heads, device))
+                }
+                None => None,
+            },
             down_blocks,
             mid_block,
             up_blocks,
@@ -322,6 +351,7 @@ pub struct UNet2DConditionModel {
     conv_in: Conv2d,
     time_proj: Timesteps,
     time_embedding: TimestepEmbedding,
+    add_embedding: Option<TextTimeEmbedding>,
     down_blocks: Vec<DownBlock2D>,
     mid_block: UNetMidBlock2DCrossAttn,
     up_blocks: Vec<UpBlock2D>,
@@ -343,8 +373,13 @@ impl UNet2DConditionModel {
         encoder_hidden_states: Tensor<3>,
     ) -> Tensor<4> {
         let sample = if self.center_input_sample { sample * 2.0 - 1.0 } else { sample };
-        let temb = self.act.forward(self.time_embedding.forward(self.time_proj.forward(timesteps)));
         let context = encoder_hidden_states;
+        let temb = self.time_embedding.forward(self.time_proj.forward(timesteps));
+        let temb = match &self.add_embedding {
+            Some(addition) => temb + addition.forward(context.clone()),
+            None => temb,
+        };
+        let temb = self.act.forward(temb);
 
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
