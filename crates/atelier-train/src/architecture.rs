@@ -1,8 +1,9 @@
 //! The small painter: an architecture that two processor cores train in an evening and a browser loads in seconds.
 
 mod colour_passing;
+mod word_passing;
 
-use crate::{error::TrainError, tokenizer};
+use crate::{error::TrainError, pictures, tokenizer};
 use atelier_core::{
     models::{
         ModelError,
@@ -16,8 +17,12 @@ use atelier_core::{
     schedulers::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing},
     text::PromptTokenizer,
 };
-use burn::{module::Module, tensor::Device};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
 use colour_passing::ColourPassing;
+use word_passing::WordPassing;
 
 /// Tokens of a prompt: a caption and a dozen attributes.
 const PROMPT_TOKENS: usize = 77;
@@ -89,10 +94,15 @@ pub fn small_painter<'a>(
     };
     device.seed(seed);
     let failed = |error: ModelError| TrainError::Model(error);
+    let text_encoder =
+        text_config.init(device).map_err(failed)?.materialize().map(&mut WordPassing::default());
+    let padding = Tensor::from_data(TensorData::new(vec![tokenizer::PAD_ID; 1], [1, 1]), device);
+    let padding = pictures::read(text_encoder.forward(padding))?;
+    let mut unet_words = WordPassing::ignoring(padding, unet_config.addition_embed_type_num_heads);
     Ok(Pipeline {
         vae: vae_config.init(device).map_err(failed)?.materialize().map(&mut ColourPassing::default()),
-        unet: unet_config.init(device).map_err(failed)?.materialize(),
-        text_encoder: text_config.init(device).map_err(failed)?.materialize(),
+        unet: unet_config.init(device).map_err(failed)?.materialize().map(&mut unet_words),
+        text_encoder,
         unet_config,
         vae_config,
         text_config,

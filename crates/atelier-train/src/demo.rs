@@ -4,11 +4,11 @@ use crate::{
     atomic,
     device::DeviceChoice,
     error::TrainError,
-    evaluation::evaluate,
+    evaluation::{evaluate, unjudged_sides},
     explanations::PictureExplainer,
     metrics,
     options::{Granularity, TrainOptions},
-    painter::{PaintOptions, paint},
+    painter::{PaintOptions, paint, reconstruct},
     report::{self, ExplainedPair, LossCurve, Report, Timing},
     run,
     trainer::{Events, TrainEvent},
@@ -17,6 +17,7 @@ use atelier_core::{explanation::ExplanationOptions, pipeline::Pipeline, schedule
 use atelier_criteria::{CriteriaTree, Labels};
 use atelier_studio::{Annotator, DatasetOptions, PaintingSpec, write_dataset};
 use image::RgbImage;
+use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -51,6 +52,7 @@ struct Plan {
     leaves: usize,
     draws: usize,
     calibrated: u64,
+    reconstructed: u64,
 }
 
 impl Plan {
@@ -66,6 +68,7 @@ impl Plan {
                 leaves: 6,
                 draws: 8,
                 calibrated: 3,
+                reconstructed: 48,
             }
         } else {
             Self {
@@ -78,6 +81,7 @@ impl Plan {
                 leaves: 12,
                 draws: 16,
                 calibrated: 12,
+                reconstructed: 128,
             }
         }
     }
@@ -148,7 +152,9 @@ pub fn demo(
     let before = sample(&base, "sampling the base")?;
     let after = sample(&aligned, "sampling the aligned")?;
     time("sampling both models");
-    let found = [evaluate(&before, tree), evaluate(&after, tree)];
+    let originals = held_out(&plan, options.seed);
+    let unjudged = unjudged_sides(&originals, &reconstruct(&base, &originals)?);
+    let found = [evaluate(&before, &unjudged, tree), evaluate(&after, &unjudged, tree)];
     time("measuring");
     let mut explainer = PictureExplainer::new(
         &auxiliary,
@@ -179,6 +185,7 @@ pub fn demo(
         captions: requests.iter().map(|(caption, _)| caption.clone()).collect(),
         base: base_found,
         aligned: aligned_found,
+        unjudged,
         curves: vec![
             LossCurve::read(
                 &folder.join("auxiliary"),
@@ -261,6 +268,12 @@ fn stage(options: &DemoOptions, folder: &Path, plan: &Plan, name: &str) -> Train
         granularity: Granularity::Set,
         ..TrainOptions::default()
     }
+}
+
+/// Studio paintings that no model was trained on.
+fn held_out(plan: &Plan, seed: u64) -> Vec<RgbImage> {
+    let paint = |index| PaintingSpec::from_seed(seed + CALIBRATION, index).paint(128);
+    (0..plan.reconstructed).into_par_iter().map(paint).collect()
 }
 
 fn calibrate(

@@ -8,7 +8,7 @@ use atelier_core::{
     schedulers::SchedulerKind,
 };
 use atelier_criteria::prompt::Prompt;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 use std::ops::ControlFlow;
 
@@ -29,7 +29,13 @@ pub struct PaintOptions {
 
 impl Default for PaintOptions {
     fn default() -> Self {
-        Self { steps: 20, guidance_scale: 2.0, scheduler: SchedulerKind::Ddim, size: 128, batch: 16 }
+        Self {
+            steps: 20,
+            guidance_scale: 3.0,
+            scheduler: SchedulerKind::DpmSolverMultistep,
+            size: 128,
+            batch: 16,
+        }
     }
 }
 
@@ -71,13 +77,25 @@ pub fn paint(
             &mut noises,
             async |step| progress((before + count * step.step as f64 / step.steps as f64) / all),
         ))?;
-        painted.extend(pictures::to_images(decode(pipeline, latents))?);
+        painted.extend(pictures::to_images(pipeline.decode_latents(latents))?);
     }
     Ok(painted)
 }
 
-fn decode(pipeline: &Pipeline, latents: Tensor<4>) -> Tensor<4> {
-    pipeline.decode_latents(latents)
+/// `images` as `pipeline`'s autoencoder gives them back; all must have one size.
+///
+/// # Errors
+/// [`TrainError::DeviceLost`].
+pub fn reconstruct(pipeline: &Pipeline, images: &[RgbImage]) -> Result<Vec<RgbImage>, TrainError> {
+    let device = device_of(&pipeline.vae);
+    let mut painted = Vec::with_capacity(images.len());
+    for batch in images.chunks(PaintOptions::default().batch) {
+        let (width, height) = (batch[0].width() as usize, batch[0].height() as usize);
+        let values: Vec<f32> = batch.iter().flat_map(picture::to_chw).collect();
+        let pixels = Tensor::from_data(TensorData::new(values, [batch.len(), 3, height, width]), &device);
+        painted.extend(pictures::to_images(pipeline.decode_latents(pipeline.encode_pictures(pixels)))?);
+    }
+    Ok(painted)
 }
 
 /// A grid of pictures for the first captions of the data, always from the same seeds, so that grids of different steps

@@ -155,7 +155,7 @@ pub fn to_images(pictures: Tensor<4>) -> Result<Vec<RgbImage>, TrainError> {
 }
 
 /// Reads a tensor back from the device.
-pub(crate) fn read(tensor: Tensor<4>) -> Result<Vec<f32>, TrainError> {
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
     let data = tensor.try_into_data().map_err(|error| TrainError::DeviceLost(error.to_string()))?;
     Ok(data.iter::<f32>().collect())
 }

@@ -4,7 +4,7 @@ mod chart;
 mod html;
 
 use crate::{atomic, error::TrainError, evaluation::Evaluation, explanations::PictureExplanation, picture};
-use atelier_criteria::CriteriaTree;
+use atelier_criteria::{CriteriaTree, Labels};
 use image::RgbImage;
 use serde::Serialize;
 use serde_json::json;
@@ -52,6 +52,9 @@ pub struct Report {
     pub base: Evaluation,
     /// What it found in the aligned model's pictures of the same captions and seeds.
     pub aligned: Evaluation,
+    /// Sides of leaves that the autoencoder calls forth by itself; see
+    /// [`unjudged_sides`](crate::evaluation::unjudged_sides).
+    pub unjudged: Labels,
     /// Courses of training.
     pub curves: Vec<LossCurve>,
     /// Expected calibration error of the explanations, in `[0, 1]`.
@@ -83,6 +86,8 @@ impl Report {
             "pictures": self.base.pictures,
             "negatives_per_image": both(|found| found.negatives.mean),
             "positives_per_image": both(|found| found.positives.mean),
+            "negatives_per_image_with_unjudged": both(|found| found.negatives_with_unjudged.mean),
+            "unjudged": self.unjudged,
             "negatives_reduction": self.reduction(),
             "mean_pairwise_distance": both(|found| found.mean_pairwise_distance),
             "diversity_ratio": self.diversity(),

@@ -27,7 +27,7 @@ pub const UNKNOWN: &str = "<|unk|>";
 
 /// Ids are the positions.
 const SPECIAL: [&str; 4] = [START, END, PAD, UNKNOWN];
-const PAD_ID: u32 = 2;
+pub(crate) const PAD_ID: u32 = 2;
 
 /// What the prompt template adds to captions and phrases.
 const TEMPLATE: [&str; 2] = ["positive", "negative"];

@@ -25,7 +25,7 @@ pub struct EvaluateArguments {
     #[arg(long, default_value_t = 1500)]
     count: u64,
     /// Their seed; not the one of the fit
-    #[arg(long, default_value_t = 1007)]
+    #[arg(long, default_value_t = 2026)]
     seed: u64,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -36,7 +36,7 @@ pub struct EvaluateArguments {
 #[derive(Debug, Args)]
 pub struct FitArguments {
     /// Paintings to fit on
-    #[arg(long, default_value_t = 14_000)]
+    #[arg(long, default_value_t = 10_000)]
     count: u64,
     /// Their seed
     #[arg(long, default_value_t = 7)]

@@ -1,9 +1,9 @@
 //! The report as one self-contained page: no script, no request.
 
 use super::{ExplainedPair, Report, chart};
-use crate::{error::TrainError, explanations::PictureExplanation, picture};
+use crate::{error::TrainError, evaluation::FALSE_FINDINGS, explanations::PictureExplanation, picture};
 use atelier_core::explanation::LeafExplanation;
-use atelier_criteria::{CriteriaTree, Node};
+use atelier_criteria::{CriteriaTree, Leaf, Node};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{RgbImage, imageops};
 use std::fmt::Write;
@@ -22,7 +22,7 @@ pub(super) fn page(
     let mut body = String::new();
     summary(report, &mut body);
     pairs(report, before, after, &mut body)?;
-    dimensions(report, &mut body);
+    dimensions(report, tree, &mut body);
     explanations(report, tree, before, after, &mut body)?;
     training(report, &mut body);
     Ok(format!(
@@ -91,7 +91,7 @@ fn pairs(
     Ok(())
 }
 
-fn dimensions(report: &Report, body: &mut String) {
+fn dimensions(report: &Report, tree: &CriteriaTree, body: &mut String) {
     let (base, aligned) = (&report.base.dimensions, &report.aligned.dimensions);
     let _ = write!(
         body,
@@ -102,6 +102,27 @@ fn dimensions(report: &Report, body: &mut String) {
         chart::bars(base, aligned, |found| found.negatives),
         chart::bars(base, aligned, |found| found.positives),
     );
+    unjudged(report, tree, body);
+}
+
+/// Says what was left out of the counts, and what they would be with it.
+fn unjudged(report: &Report, tree: &CriteriaTree, body: &mut String) {
+    let phrases = |ids: &[String], phrase: fn(&Leaf) -> &str| {
+        ids.iter().filter_map(|id| tree.leaf(id)).map(|leaf| escape(phrase(leaf))).collect::<Vec<_>>()
+    };
+    let mut left_out = phrases(&report.unjudged.negative, |leaf| &leaf.negative.phrase);
+    left_out.extend(phrases(&report.unjudged.positive, |leaf| &leaf.positive.phrase));
+    if !left_out.is_empty() {
+        let _ = write!(
+            body,
+            "<p class=\"note\">Not counted, because the autoencoder alone makes the annotator find it in more than {:.0} % of \
+             paintings that do not show it: {}. With it, negative attributes go from {:.2} to {:.2} per picture.</p>",
+            100.0 * FALSE_FINDINGS,
+            left_out.join(", "),
+            report.base.negatives_with_unjudged.mean,
+            report.aligned.negatives_with_unjudged.mean,
+        );
+    }
 }
 
 fn explanations(
