@@ -13,7 +13,7 @@ use crate::{
     run,
     trainer::{Events, TrainEvent},
 };
-use atelier_core::{explanation::ExplanationOptions, pipeline::Pipeline, schedulers::SchedulerKind};
+use atelier_core::{explanation::ExplanationOptions, pipeline::Pipeline};
 use atelier_criteria::{CriteriaTree, Labels};
 use atelier_studio::{Annotator, DatasetOptions, PaintingSpec, write_dataset};
 use image::RgbImage;
@@ -136,12 +136,7 @@ pub fn demo(
             (PaintingSpec::from_seed(options.seed + CAPTIONS, index).caption(), options.seed + index)
         })
         .collect();
-    let paint_options = PaintOptions {
-        steps: plan.steps,
-        scheduler: SchedulerKind::DpmSolverMultistep,
-        guidance_scale: if options.quick { 1.0 } else { 1.5 },
-        ..PaintOptions::default()
-    };
+    let paint_options = PaintOptions { steps: plan.steps, ..PaintOptions::default() };
     let mut sample = |pipeline: &Pipeline, what: &str| {
         let mut tell = |done: f64| {
             let (done, total) = ((done * requests.len() as f64) as usize, requests.len());
