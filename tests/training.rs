@@ -3,6 +3,7 @@
 mod support;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
@@ -103,6 +104,43 @@ fn a_model_is_pretrained_taught_and_aligned() {
         }
     }
     assert!(fs::read_dir(workshop.path("norm-ratio/logs")).expect("logs").count() == 1);
+}
+
+/// The tensors of a run's denoiser, by name.
+fn tensors(output: &Path) -> BTreeMap<String, Vec<u8>> {
+    let file = weights(output);
+    let (length, rest) = file.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
+    let (header, data) = rest.split_at(usize::try_from(length).expect("a length"));
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).expect("JSON");
+    let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__");
+    tensors
+        .map(|(name, info)| {
+            let offset = |i: usize| info["data_offsets"][i].as_u64().expect("an offset") as usize;
+            (name, data[offset(0)..offset(1)].to_vec())
+        })
+        .collect()
+}
+
+#[test]
+fn only_target_modules_are_trained() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let more = ["--model", base.as_str(), "--auxiliary", &base, "--max-train-steps", "2"];
+    let only = ["--granularity", "pairs", "--target-module", "attn2", "--target-guidance", "3"];
+    workshop.succeed("cpo", "aligned", &[&more[..], &only].concat());
+    let before = tensors(&workshop.path("base"));
+    let changed: Vec<String> = tensors(&workshop.path("aligned"))
+        .into_iter()
+        .filter(|(name, value)| before[name] != *value)
+        .map(|(name, _)| name)
+        .collect();
+    assert!(!changed.is_empty() && changed.iter().all(|name| name.contains(".attn2.")), "{changed:?}");
+
+    let unknown = [&more[..], &["--target-module", "attn9"]].concat();
+    let (code, message) = workshop.error("cpo", "unknown", &unknown);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("attn9") && message.contains("down_blocks"), "{message}");
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub struct TrainOptions {
     pub dimension_weights: Vec<String>,
     /// CPO: steps over which the number of leaves in a prompt grows from one to all; 0 starts with all.
     pub curriculum_steps: u64,
+    /// Parts of parameter names, such as `attn2`; only parameters with one of them are trained, all where there is none.
+    pub target_modules: Vec<String>,
 }
 
 impl Default for TrainOptions {
@@ -128,6 +130,7 @@ impl Default for TrainOptions {
             granularity: Granularity::Set,
             dimension_weights: Vec::new(),
             curriculum_steps: 0,
+            target_modules: Vec::new(),
         }
     }
 }
@@ -171,6 +174,8 @@ impl From<SavePrecision> for Precision {
 pub enum Granularity {
     /// All positive against all negative attributes of the painting (the paper's prompts).
     Set,
+    /// The positive sides of all active leaves, whichever side the painting shows, against their negative sides.
+    Pairs,
     /// One active leaf, drawn at each step: its positive against its negative attribute.
     Leaf,
 }
@@ -329,6 +334,10 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f64>,
+    /// Train only parameters whose name contains this, such as `attn2`; repeatable, all are trained without it
+    #[arg(long = "target-module", value_name = "NAME", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub target_modules: Vec<String>,
     /// Gamma of min-SNR weighting (0 = all timesteps alike)
     #[arg(long, value_name = "GAMMA", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -20,13 +20,19 @@ pub use pretrain::pretrain;
 pub use sft::sft;
 
 use crate::{
-    atomic, error::TrainError, imagefolder::ImageFolder, options::TrainOptions, pictures::PictureCache,
-    trainer::Events,
+    atomic, error::TrainError, imagefolder::ImageFolder, optimizer::named_parameters, options::TrainOptions,
+    pictures::PictureCache, trainer::Events,
 };
-use atelier_core::{pipeline::Pipeline, weights::Precision};
+use atelier_core::{models::unet_2d_condition::UNet2DConditionModel, pipeline::Pipeline, weights::Precision};
 use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
-use burn::tensor::Device;
-use std::path::{Path, PathBuf};
+use burn::{
+    module::{Module, ParamGroup},
+    tensor::Device,
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// The name of the result in an output folder.
 pub const MODEL: &str = "model";
@@ -77,6 +83,24 @@ fn load_pipeline(path: &Path, flag: &str, device: &Device) -> Result<Pipeline, T
     required(path, flag)?;
     tracing::info!(path = %path.display(), "loading a model");
     Ok(Pipeline::load(path, device)?)
+}
+
+/// `model` with gradients, for parameters whose name contains one of `modules`; for all where `modules` is empty.
+fn trainable(model: &UNet2DConditionModel, modules: &[String]) -> Result<UNet2DConditionModel, TrainError> {
+    let names = named_parameters(model);
+    if let Some(unknown) = modules.iter().find(|module| !names.keys().any(|name| name.contains(*module))) {
+        let known: BTreeSet<&str> = names.keys().filter_map(|name| name.split('.').next()).collect();
+        return Err(TrainError::Option(format!(
+            "--target-module {unknown}: no parameter of the denoiser has that in its name; its modules are {}",
+            known.into_iter().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let model = model.clone().train();
+    if modules.is_empty() {
+        return Ok(model);
+    }
+    let trained = ParamGroup::from_any_predicates(modules.to_vec());
+    Ok(model.freeze_group(ParamGroup::all().exclude(trained)))
 }
 
 fn required(path: &Path, flag: &str) -> Result<(), TrainError> {

@@ -8,12 +8,19 @@ use crate::{
 use anstream::println;
 use atelier_criteria::{CriteriaTree, Labels};
 use atelier_studio::{Annotator, dataset::SPLITS, measure};
-use atelier_train::imagefolder::{self, Example, ImageFolder, METADATA};
+use atelier_train::{
+    TrainError,
+    imagefolder::{self, Example, ImageFolder, METADATA},
+};
 use clap::Args;
+use rayon::prelude::*;
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
+
+/// Pictures between two looks at the progress bar.
+const PART: usize = 32;
 
 /// Arguments of `atelier annotate`.
 #[derive(Debug, Args)]
@@ -58,11 +65,16 @@ fn annotate(folder: &Path, caption: &str, tree: &CriteriaTree) -> Result<(), Fai
     };
     let bar = progress::counter("measuring", examples.len() as u64)?;
     let annotator = Annotator::embedded();
-    for (done, example) in (1..).zip(&mut examples) {
-        let picture = imagefolder::load_square(&example.path, measure::SIDE)?;
-        example.labels = annotator.annotate(&picture);
+    let mut done = 0;
+    for part in examples.chunks_mut(PART) {
+        part.par_iter_mut().try_for_each(|example| {
+            let picture = imagefolder::load_square(&example.path, measure::SIDE)?;
+            example.labels = annotator.annotate(&picture);
+            Ok::<(), TrainError>(())
+        })?;
+        done += part.len() as u64;
         if bar.set(done) == ControlFlow::Break(()) {
-            return Err(atelier_train::TrainError::Interrupted { step: 0 }.into());
+            return Err(TrainError::Interrupted { step: 0 }.into());
         }
     }
     bar.finish();

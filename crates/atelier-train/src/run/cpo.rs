@@ -1,6 +1,6 @@
 //! Stage 2: alignment of the target model.
 
-use super::{Data, finish, load_pipeline, write_options};
+use super::{Data, finish, load_pipeline, trainable, write_options};
 use crate::{
     error::TrainError,
     options::TrainOptions,
@@ -9,7 +9,6 @@ use crate::{
     trainer::{Events, train},
 };
 use atelier_criteria::{CriteriaTree, DimensionWeights};
-use burn::module::Module;
 use std::path::PathBuf;
 
 /// Aligns the denoiser of `options.model` with Complex Preference Optimization; gives the folder of the aligned model.
@@ -49,7 +48,7 @@ pub fn cpo(
         noising: Noising::new(&pipeline.scheduler_config, options.snr_gamma)?,
         options,
     };
-    let model = pipeline.unet.clone().train();
+    let model = trainable(&pipeline.unet, &options.target_modules)?;
     pipeline.unet = train(&mut task, model, options, &options.output_dir, events)?;
     finish(&pipeline, options, events)
 }

@@ -1,6 +1,6 @@
 //! Stage 1: the auxiliary model.
 
-use super::{Data, finish, load_pipeline, write_options};
+use super::{Data, finish, load_pipeline, trainable, write_options};
 use crate::{
     error::TrainError,
     options::TrainOptions,
@@ -9,7 +9,6 @@ use crate::{
     trainer::{Events, train},
 };
 use atelier_criteria::{CriteriaTree, prompt::BlockDropout};
-use burn::module::Module;
 use std::path::PathBuf;
 
 /// Fine-tunes the denoiser of `options.model` on captions with attributes; gives the folder of the auxiliary model.
@@ -35,7 +34,7 @@ pub fn sft(
         states: TextStates::new(&pipeline, &device),
         options,
     };
-    let model = pipeline.unet.clone().train();
+    let model = trainable(&pipeline.unet, &options.target_modules)?;
     pipeline.unet = train(&mut task, model, options, &options.output_dir, events)?;
     finish(&pipeline, options, events)
 }

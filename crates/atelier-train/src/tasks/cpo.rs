@@ -99,6 +99,12 @@ impl CpoTask<'_> {
                     }
                 }
             }
+            Granularity::Pairs => {
+                for (leaf, _) in leaves {
+                    positive.push(leaf.positive.phrase.clone());
+                    negative.push(leaf.negative.phrase.clone());
+                }
+            }
             Granularity::Leaf => {
                 if let Some((leaf, _)) = leaves.first() {
                     positive.push(leaf.positive.phrase.clone());
