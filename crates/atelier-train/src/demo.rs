@@ -74,7 +74,7 @@ impl Plan {
             Self {
                 paintings: 400,
                 sft_steps: 100,
-                cpo_steps: 120,
+                cpo_steps: 80,
                 pictures: 64,
                 steps: 30,
                 explained: 3,
@@ -266,7 +266,6 @@ fn alignment_options(options: &DemoOptions, folder: &Path, plan: &Plan, auxiliar
         output_dir: folder.join("aligned"),
         max_train_steps: plan.cpo_steps,
         learning_rate: 1e-3,
-        ema_decay: 0.97,
         beta: 200.0,
         // The norm ratio, the default, found more negative attributes on this model, not fewer.
         stabilisation: StabilisationKind::Constant,
