@@ -56,8 +56,8 @@ impl Workshop {
     }
 }
 
-fn weights(output: &Path) -> Vec<u8> {
-    fs::read(output.join("model/unet/diffusion_pytorch_model.safetensors")).expect("weights")
+fn weights(output: &Path, part: &str) -> Vec<u8> {
+    fs::read(output.join("model").join(part).join("diffusion_pytorch_model.safetensors")).expect("weights")
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_model_is_pretrained_taught_and_aligned() {
         "leaf",
         &[&more[..], &["--granularity", "leaf", "--dimension-weight", "composition=0"]].concat(),
     );
-    assert_ne!(weights(&workshop.path("norm-ratio")), weights(&workshop.path("base")));
+    assert_ne!(weights(&workshop.path("norm-ratio"), "unet"), weights(&workshop.path("base"), "unet"));
     let metrics = fs::read_to_string(workshop.path("norm-ratio/metrics.jsonl")).expect("metrics");
     assert_eq!(metrics.lines().count(), 4);
     let logged = [
@@ -106,9 +106,8 @@ fn a_model_is_pretrained_taught_and_aligned() {
     assert!(fs::read_dir(workshop.path("norm-ratio/logs")).expect("logs").count() == 1);
 }
 
-/// The tensors of a run's denoiser, by name.
-fn tensors(output: &Path) -> BTreeMap<String, Vec<u8>> {
-    let file = weights(output);
+/// The tensors of a safetensors file, by name.
+fn tensors(file: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let (length, rest) = file.split_at(8);
     let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
     let (header, data) = rest.split_at(usize::try_from(length).expect("a length"));
@@ -129,8 +128,8 @@ fn only_target_modules_are_trained() {
     let more = ["--model", base.as_str(), "--auxiliary", &base, "--max-train-steps", "2"];
     let only = ["--granularity", "pairs", "--target-module", "attn2", "--target-guidance", "3"];
     workshop.succeed("cpo", "aligned", &[&more[..], &only].concat());
-    let before = tensors(&workshop.path("base"));
-    let changed: Vec<String> = tensors(&workshop.path("aligned"))
+    let before = tensors(&weights(&workshop.path("base"), "unet"));
+    let changed: Vec<String> = tensors(&weights(&workshop.path("aligned"), "unet"))
         .into_iter()
         .filter(|(name, value)| before[name] != *value)
         .map(|(name, _)| name)
@@ -141,6 +140,18 @@ fn only_target_modules_are_trained() {
     let (code, message) = workshop.error("cpo", "unknown", &unknown);
     assert_eq!(code, Some(2));
     assert!(message.contains("attn9") && message.contains("down_blocks"), "{message}");
+}
+
+#[test]
+fn a_painter_is_trained_further_on_the_latents_it_knows() {
+    let workshop = Workshop::new();
+    let more =
+        ["--model", &workshop.text("base/model"), "--autoencoder-steps", "2", "--max-train-steps", "1"];
+    workshop.succeed("pretrain", "further", &more);
+    let [before, after] = ["base", "further"].map(|output| tensors(&weights(&workshop.path(output), "vae")));
+    for (name, value) in after {
+        assert_eq!(before[&name] == value, name.starts_with("encoder."), "{name}");
+    }
 }
 
 #[test]
@@ -163,7 +174,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
     fs::create_dir(workshop.path("resumed")).expect("made");
     fs::rename(checkpoint, workshop.path("resumed/checkpoint-000005")).expect("moved");
     workshop.succeed("sft", "resumed", &[&more[..], &["--resume"]].concat());
-    assert!(weights(&workshop.path("straight")) == weights(&workshop.path("resumed")));
+    assert!(weights(&workshop.path("straight"), "unet") == weights(&workshop.path("resumed"), "unet"));
 }
 
 #[cfg(unix)]
@@ -192,7 +203,7 @@ fn bad_input_is_named_and_loses_nothing() {
     let base = workshop.text("base/model");
     let unet = workshop.path("base/model/unet/diffusion_pytorch_model.safetensors");
     workshop.succeed("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
-    let earlier = weights(&workshop.path("auxiliary"));
+    let earlier = weights(&workshop.path("auxiliary"), "unet");
     let whole = fs::read(&unet).expect("weights");
     let fails = |needles: &[&str]| {
         let (code, message) =
@@ -201,7 +212,7 @@ fn bad_input_is_named_and_loses_nothing() {
         for needle in needles {
             assert!(message.contains(needle), "{needle} is not in: {message}");
         }
-        assert!(weights(&workshop.path("auxiliary")) == earlier, "the earlier result was touched");
+        assert!(weights(&workshop.path("auxiliary"), "unet") == earlier, "the earlier result was touched");
     };
     fs::write(&unet, &whole[..whole.len() / 2]).expect("written");
     fails(&["unet/diffusion_pytorch_model.safetensors"]);

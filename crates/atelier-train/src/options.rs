@@ -64,7 +64,7 @@ pub struct TrainOptions {
     pub save_precision: SavePrecision,
     /// `latest`, or a checkpoint's folder.
     pub resume_from_checkpoint: Option<String>,
-    /// Pretraining: steps of the autoencoder before the denoiser.
+    /// Pretraining: steps of the autoencoder before the denoiser; of the decoder alone where a model is trained further.
     pub autoencoder_steps: u64,
     /// Pretraining: learning rate of the autoencoder.
     pub autoencoder_learning_rate: f64,
@@ -266,7 +266,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
-    /// Diffusers folder of the model to start from
+    /// Diffusers folder of the model to start from; pretraining starts from nothing without it
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
@@ -379,7 +379,7 @@ pub struct TrainFlags {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PretrainFlags {
-    /// Steps of the autoencoder before the denoiser
+    /// Steps of the autoencoder before the denoiser; with `--model`, of its decoder alone
     #[arg(long, value_name = "STEPS", help_heading = "Autoencoder")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoencoder_steps: Option<u64>,

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// Subcommands of `atelier train`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a small painter from nothing: autoencoder, then denoiser and text encoder
+    /// Train a small painter, from nothing or further: autoencoder, then denoiser and text encoder
     Pretrain {
         #[command(flatten)]
         common: Common,

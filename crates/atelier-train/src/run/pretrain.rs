@@ -1,6 +1,7 @@
-//! Training from nothing: first the autoencoder, then denoiser and text encoder together.
+//! Training from nothing: first the autoencoder, then denoiser and text encoder together. A model that was trained so can be
+//! trained further.
 
-use super::{Data, MODEL, finish, save_pipeline, write_options};
+use super::{Data, MODEL, finish, load_pipeline, save_pipeline, write_options};
 use crate::{
     architecture, checkpoint,
     error::TrainError,
@@ -14,7 +15,7 @@ use crate::{
 use atelier_core::{pipeline::Pipeline, weights::Precision};
 use atelier_criteria::{CriteriaTree, prompt::BlockDropout};
 use burn::{
-    module::Module,
+    module::{Module, ParamGroup},
     tensor::{Device, Tensor},
 };
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ use std::path::PathBuf;
 const AUTOENCODER: &str = "autoencoder";
 
 /// Trains a small painter on the paintings of `options.data`; gives the model folder.
+///
+/// Where `options.model` names one, it is trained further. Its encoder stays as it is, for the denoiser knows its latents;
+/// the steps of the autoencoder then improve the decoder.
 ///
 /// # Errors
 /// [`TrainError`], among them [`TrainError::Interrupted`] after a checkpoint.
@@ -38,10 +42,18 @@ pub fn pretrain(
     let mut pipeline = if options.resume_from_checkpoint.is_some() && with_autoencoder.is_dir() {
         Pipeline::load(with_autoencoder.as_path(), &device)?
     } else {
-        let words = tokenizer::vocabulary_texts(tree);
-        let texts = words.iter().chain(&data.captions).map(String::as_str);
-        let fresh = architecture::small_painter(texts, options.size, options.seed, &device)?;
-        let trained = train_autoencoder(fresh, &data.pictures, options, events)?;
+        let trained = if options.model.as_os_str().is_empty() {
+            let words = tokenizer::vocabulary_texts(tree);
+            let texts = words.iter().chain(&data.captions).map(String::as_str);
+            let fresh = architecture::small_painter(texts, options.size, options.seed, &device)?;
+            let mut trained = train_autoencoder(fresh, &data.pictures, None, options, events)?;
+            trained.vae_config.scaling_factor = 1.0 / latent_deviation(&trained, &data.pictures, &device)?;
+            trained
+        } else {
+            let given = load_pipeline(&options.model, "--model", &device)?;
+            let encoder = ParamGroup::from_predicate("encoder.");
+            train_autoencoder(given, &data.pictures, Some(encoder), options, events)?
+        };
         save_pipeline(&trained, &with_autoencoder, Precision::F32)?;
         trained
     };
@@ -66,9 +78,11 @@ pub fn pretrain(
     finish(&pipeline, options, events)
 }
 
+/// Trains the autoencoder but for its `frozen` parameters.
 fn train_autoencoder(
     mut pipeline: Pipeline,
     pictures: &PictureCache,
+    frozen: Option<ParamGroup>,
     options: &TrainOptions,
     events: &mut Events<'_>,
 ) -> Result<Pipeline, TrainError> {
@@ -88,10 +102,11 @@ fn train_autoencoder(
         latent_channels: pipeline.vae_config.latent_channels,
         factor: pipeline.vae_config.downsampling_factor(),
     };
-    pipeline.vae = train(&mut task, pipeline.vae.clone().train(), &stage, &output, events)?;
-    let first: Vec<usize> = (0..pictures.len().min(64)).collect();
-    let device = crate::trainer::device_of(&pipeline.vae);
-    pipeline.vae_config.scaling_factor = 1.0 / latent_deviation(&pipeline, pictures, &first, &device)?;
+    let mut model = pipeline.vae.clone().train();
+    if let Some(frozen) = frozen {
+        model = model.freeze_group(frozen);
+    }
+    pipeline.vae = train(&mut task, model, &stage, &output, events)?;
     Ok(pipeline)
 }
 
@@ -105,11 +120,11 @@ fn checkpoint_of(options: &TrainOptions, folder: &std::path::Path) -> Option<Str
 fn latent_deviation(
     pipeline: &Pipeline,
     pictures: &PictureCache,
-    indices: &[usize],
     device: &Device,
 ) -> Result<f64, TrainError> {
     let mut sums = [0.0; 3];
-    for chunk in indices.chunks(16) {
+    let first: Vec<usize> = (0..pictures.len().min(64)).collect();
+    for chunk in first.chunks(16) {
         let latents: Tensor<4> = pipeline.vae.encode(pictures.batch(chunk, device));
         let values = crate::pictures::read(latents)?;
         for value in values.into_iter().map(f64::from) {
