@@ -130,10 +130,21 @@ mod tests {
     use atelier_core::models::autoencoder_tiny::AutoencoderTinyConfig;
     use burn::{module::Module, tensor::Device};
 
+    /// The mean absolute error of a flat picture of `colour` that passes through a fresh autoencoder.
+    fn error(config: &AutoencoderTinyConfig, colour: [f32; 3], device: &Device) -> f32 {
+        let model = config.init(device).expect("a model").materialize().map(&mut ColourPassing::default());
+        let values: Vec<f32> = colour.iter().flat_map(|value| vec![*value; 16 * 16]).collect();
+        let picture = Tensor::<4>::from_data(TensorData::new(values, [1, 3, 16, 16]), device);
+        let decoded = model.decode(model.encode(picture.clone()));
+        // Borders are darker.
+        let inner = |tensor: Tensor<4>| tensor.slice([0..1, 0..3, 4..12, 4..12]);
+        (inner(decoded) - inner(picture)).abs().mean().into_scalar()
+    }
+
     #[test]
     fn colours_survive_untrained() {
+        const MODELS: usize = 32;
         let device = Device::flex();
-        device.seed(3);
         let config = AutoencoderTinyConfig {
             encoder_block_out_channels: vec![32; 3],
             decoder_block_out_channels: vec![32; 3],
@@ -141,16 +152,13 @@ mod tests {
             num_decoder_blocks: vec![2, 1, 1],
             ..AutoencoderTinyConfig::default()
         };
-        let model = config.init(&device).expect("a model").materialize().map(&mut ColourPassing::default());
-        for colour in [[0.8_f32, -0.6, -0.7], [-0.5, 0.4, 0.6], [0.0, 0.0, 0.0], [0.9, 0.9, 0.9]] {
-            let values: Vec<f32> = colour.iter().flat_map(|value| vec![*value; 16 * 16]).collect();
-            let picture = Tensor::<4>::from_data(TensorData::new(values, [1, 3, 16, 16]), &device);
-            let decoded = model.decode(model.encode(picture.clone()));
-            // The decoder's clamp takes a tenth off strong colours, and the random channels add up to a fifth; borders are
-            // darker. Without the passed colours strong ones are off by their own size, 0.7.
-            let inner = |tensor: Tensor<4>| tensor.slice([0..1, 0..3, 4..12, 4..12]);
-            let error = (inner(decoded) - inner(picture)).abs().mean().into_scalar::<f32>();
-            assert!(error < 0.3, "{colour:?} is off by {error}");
+        for colour in [[0.8, -0.6, -0.7], [-0.5, 0.4, 0.6], [0.0, 0.0, 0.0], [0.9, 0.9, 0.9]] {
+            let errors = (0..MODELS).map(|_| error(&config, colour, &device)).sum::<f32>();
+            let mean = errors / MODELS as f32;
+            // The decoder's clamp takes a tenth off strong colours, and the random channels add up to a fifth: 0.15 to 0.21 in
+            // the mean, with a standard deviation of 0.08 between models, thus of 0.015 for the mean of 32. Without the passed
+            // colours strong ones are off by their own size, 0.7.
+            assert!(mean < 0.3, "{colour:?} is off by {mean}");
         }
     }
 }

@@ -85,24 +85,34 @@ mod tests {
         tensor::{Device, Distribution},
     };
 
-    #[test]
-    fn one_word_among_padding_changes_the_pooled_text() {
-        let device = Device::flex();
-        device.seed(4);
-        let random = |tokens| Tensor::<3>::random([1, tokens, 128], Distribution::Normal(0.0, 1.0), &device);
-        let (padding, words, other) = (random(1), random(5), random(1));
+    /// The root mean square changes of the pooled text as one of six words is another, in a fresh model that passes words and in
+    /// the same model as diffusers initialises it.
+    fn changes(device: &Device) -> [f32; 2] {
+        let random = |tokens| Tensor::<3>::random([1, tokens, 128], Distribution::Normal(0.0, 1.0), device);
+        let (padding, words, one, other) = (random(1), random(5), random(1), random(1));
         let prompt = |last: &Tensor<3>| {
             Tensor::cat(vec![words.clone(), last.clone(), padding.clone().repeat_dim(1, 71)], 1)
         };
-        let fresh = TextTimeEmbedding::new(128, 128, 8, &device).materialize();
+        let fresh = TextTimeEmbedding::new(128, 128, 8, device).materialize();
         let state: Vec<f32> = padding.clone().into_data().iter::<f32>().collect();
         let passing = fresh.clone().map(&mut WordPassing::ignoring(state, 8));
-        let change = |model: &TextTimeEmbedding| {
-            let difference = model.forward(prompt(&random(1))) - model.forward(prompt(&other));
-            difference.square().mean().sqrt().into_scalar::<f32>()
-        };
-        // Two of six words of unit variance differ between the sums of the prompts: the root of 2 / 6 is 0.58.
-        assert!(change(&passing) > 0.4, "{}", change(&passing));
-        assert!(change(&fresh) < 0.2, "{}", change(&fresh));
+        [passing, fresh].map(|model| {
+            let difference = model.forward(prompt(&one)) - model.forward(prompt(&other));
+            difference.square().mean().sqrt().into_scalar()
+        })
+    }
+
+    #[test]
+    fn one_word_among_padding_changes_the_pooled_text() {
+        const MODELS: usize = 64;
+        let device = Device::flex();
+        let sums = (0..MODELS)
+            .map(|_| changes(&device))
+            .fold([0.0; 2], |sum, [passing, fresh]| [sum[0] + passing, sum[1] + fresh]);
+        let [passing, fresh] = sums.map(|sum: f32| sum / MODELS as f32);
+        // Two of six words of unit variance differ between the sums of the prompts: the root of 2 / 6 is 0.58, of which the mean
+        // over models keeps 0.48 with a standard error of 0.03.
+        assert!(passing > 0.3, "{passing}");
+        assert!(fresh < 0.1, "{fresh}");
     }
 }
