@@ -10,6 +10,9 @@ use clap::ValueEnum;
 /// Trunk 0.22 needs a newer Rust than the workspace does.
 const TRUNK: &str = "0.21.14";
 
+/// The version of Binaryen. Debian 12 has 108, which exports the wrong one of two tables: the page does not start.
+const WASM_OPT: &str = "116";
+
 /// What `cargo xtask setup` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -27,7 +30,7 @@ pub enum Part {
     WasmTarget,
     /// wasm-bindgen's command-line tool in the version of Cargo.lock, for `site` (3 minutes).
     WasmBindgen,
-    /// Binaryen's wasm-opt, which makes the page small, for `site`.
+    /// Binaryen's wasm-opt, which makes the page small, for `site` (10 minutes).
     WasmOpt,
     /// Trunk, which puts the page together, for `site` (10 minutes).
     Trunk,
@@ -75,7 +78,11 @@ impl Part {
                 let version = wasm::bindgen_version()?;
                 (format!("wasm-bindgen {version}"), is_version("wasm-bindgen", &version))
             }
-            Self::WasmOpt => ("wasm-opt".to_owned(), find("wasm-opt").is_some()),
+            Self::WasmOpt => {
+                let answer = output(&mut command("wasm-opt", ["--version"])).unwrap_or_default();
+                let is_there = answer.split_whitespace().nth(2) == Some(WASM_OPT);
+                (format!("wasm-opt {WASM_OPT}"), is_there)
+            }
             Self::Trunk => (format!("trunk {TRUNK}"), is_version("trunk", TRUNK)),
             Self::Chromium => {
                 let name = "Chromium and its driver".to_owned();
@@ -93,7 +100,10 @@ impl Part {
             Self::WasmBindgen => {
                 succeeds(&["cargo", "install", "wasm-bindgen-cli", "--version", &wasm::bindgen_version()?])
             }
-            Self::WasmOpt => debian::install(&["binaryen"]),
+            Self::WasmOpt => {
+                let version = format!("0.{WASM_OPT}.1");
+                succeeds(&["cargo", "install", "wasm-opt", "--version", &version, "--locked"])
+            }
             Self::Trunk => succeeds(&["cargo", "install", "trunk", "--version", TRUNK, "--locked"]),
             Self::Chromium => debian::install(&["chromium", "chromium-driver"]),
         }

@@ -13,7 +13,7 @@ use crate::{
     run,
     trainer::{Events, TrainEvent},
 };
-use atelier_core::{explanation::ExplanationOptions, pipeline::Pipeline};
+use atelier_core::{explanation::ExplanationOptions, pipeline::Pipeline, schedulers::SchedulerKind};
 use atelier_criteria::{CriteriaTree, Labels};
 use atelier_studio::{Annotator, DatasetOptions, PaintingSpec, write_dataset};
 use image::RgbImage;
@@ -63,7 +63,7 @@ impl Plan {
                 sft_steps: 16,
                 cpo_steps: 24,
                 pictures: 64,
-                steps: 20,
+                steps: 16,
                 explained: 1,
                 leaves: 6,
                 draws: 8,
@@ -76,7 +76,7 @@ impl Plan {
                 sft_steps: 100,
                 cpo_steps: 80,
                 pictures: 64,
-                steps: 30,
+                steps: 50,
                 explained: 3,
                 leaves: 12,
                 draws: 16,
@@ -133,7 +133,14 @@ pub fn demo(
         })
         .collect();
     // Guidance multiplies what a model knows of a caption, and hides what alignment changed: neither model gets any.
-    let paint_options = PaintOptions { steps: plan.steps, guidance_scale: 1.0, ..PaintOptions::default() };
+    // The fast samplers leave specks of noise that the small painter cannot tell from texture; fresh noise at every
+    // step lets it take them away again.
+    let paint_options = PaintOptions {
+        steps: plan.steps,
+        guidance_scale: 1.0,
+        scheduler: SchedulerKind::Ddpm,
+        ..PaintOptions::default()
+    };
     let mut sample = |pipeline: &Pipeline, what: &str| {
         let mut tell = |done: f64| {
             let (done, total) = ((done * requests.len() as f64) as usize, requests.len());
