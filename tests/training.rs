@@ -122,6 +122,56 @@ fn tensors(file: &[u8]) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
+fn adapters_are_trained_in_both_stages() {
+    const FILE: &str = "pytorch_lora_weights.safetensors";
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let common = ["--model", base.as_str(), "--lora-rank", "2", "--max-train-steps", "4"];
+    let adapter = ["--lora-dropout", "0.2", "--target-module", "to_q", "--target-module", "conv1"];
+    workshop.succeed("sft", "auxiliary", &[&common[..], &adapter].concat());
+    let auxiliary = tensors(&fs::read(workshop.path("auxiliary").join(FILE)).expect("an adapter"));
+    assert!(
+        auxiliary.contains_key("unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight")
+    );
+    assert!(auxiliary.contains_key("unet.mid_block.resnets.0.conv1.lora_B.weight"));
+    let learned = |tensors: &BTreeMap<String, Vec<u8>>| {
+        tensors.iter().any(|(name, bytes)| name.contains("lora_B") && bytes.iter().any(|byte| *byte != 0))
+    };
+    assert!(learned(&auxiliary));
+    // The auxiliary model may be the folder of a run, or the file in it.
+    let (folder, file) = (workshop.text("auxiliary"), workshop.path("auxiliary").join(FILE));
+    workshop.succeed(
+        "cpo",
+        "aligned",
+        &[&common[..], &["--auxiliary", &folder, "--validation-steps", "4"]].concat(),
+    );
+    assert!(workshop.path("aligned/samples/step-000004.png").is_file());
+    let file = file.display().to_string();
+    let half =
+        [&common[..4], &["--auxiliary", &file, "--max-train-steps", "4", "--checkpointing-steps", "2"]];
+    workshop.succeed("cpo", "resumed", &half.concat());
+    fs::remove_file(workshop.path("resumed").join(FILE)).expect("the result");
+    workshop.succeed("cpo", "resumed", &[&half.concat()[..], &["--resume"]].concat());
+    let result = |name: &str| tensors(&fs::read(workshop.path(name).join(FILE)).expect("an adapter"));
+    assert!(learned(&result("aligned")));
+    assert!(result("aligned") == result("resumed"), "resuming is exact");
+}
+
+#[test]
+fn adapters_of_another_kind_are_refused() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let more = ["--model", base.as_str(), "--lora-rank", "2"];
+    let (code, message) = workshop.error("sft", "out", &[&more[..], &["--target-module", "query"]].concat());
+    assert_eq!(code, Some(1));
+    assert!(message.contains("no layer of the model has query in its name"), "{message}");
+    let file = format!("{base}/unet/diffusion_pytorch_model.safetensors");
+    let (code, message) = workshop.error("cpo", "out", &[&more[..], &["--auxiliary", &file]].concat());
+    assert_eq!(code, Some(1));
+    assert!(message.contains("is no key of a plain LoRA"), "{message}");
+}
+
+#[test]
 fn only_target_modules_are_trained() {
     let workshop = Workshop::new();
     let base = workshop.text("base/model");

@@ -6,7 +6,7 @@ mod failure;
 mod progress;
 
 use clap::{Parser, Subcommand};
-use commands::{annotate, criteria, demo, devices, studio, train};
+use commands::{annotate, criteria, demo, devices, sample, studio, train};
 use failure::Report;
 use std::process::ExitCode;
 
@@ -32,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Teach, align, compare and explain on embedded data, in ten minutes and without any download
     Demo(demo::Arguments),
+    /// Paint pictures from a prompt, with the small painter or a model of yours
+    Sample(sample::Arguments),
     /// Look at the tree of criteria: 7 dimensions, 246 pairs of attributes
     #[command(subcommand)]
     Criteria(criteria::Command),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Sample(arguments) => sample::run(&arguments),
         Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Criteria(command) => criteria::run(command),
         Command::Studio(command) => studio::run(command),

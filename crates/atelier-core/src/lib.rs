@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 pub mod explanation;
+pub mod lora;
 pub mod models;
 pub mod noise;
 pub mod objectives;

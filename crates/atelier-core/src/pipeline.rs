@@ -210,10 +210,10 @@ impl Pipeline {
         self.vae.decode(latents.div_scalar(self.vae_config.scaling_factor)).clamp(-1.0, 1.0)
     }
 
-    /// Shape of one picture's latents, `[channels, height, width]`, for pictures of `size` pixels a side.
-    pub fn latent_shape(&self, size: usize) -> [usize; 3] {
-        let side = size / self.vae_config.downsampling_factor();
-        [self.unet_config.in_channels, side, side]
+    /// Shape of one picture's latents, `[channels, height, width]`, for pictures of `height` by `width` pixels.
+    pub fn latent_shape(&self, height: usize, width: usize) -> [usize; 3] {
+        let factor = self.vae_config.downsampling_factor();
+        [self.unet_config.in_channels, height / factor, width / factor]
     }
 }
 

@@ -74,6 +74,15 @@ impl PromptTokenizer {
         Ok(Tensor::from_data(TensorData::new(ids, [prompts.len(), self.length]), device))
     }
 
+    /// The end of `prompt` that does not fit into the text encoder's length, if there is one.
+    pub fn ignored(&self, prompt: &str) -> Option<String> {
+        let encoding = self.tokenizer.encode(prompt, true).ok()?;
+        let rest = encoding.get_overflowing().first()?;
+        // Special tokens stand nowhere in the prompt.
+        let start = rest.get_offsets().iter().find(|(from, to)| to > from)?.0;
+        prompt.get(start..).map(str::to_owned)
+    }
+
     /// The words of `prompt` that the vocabulary lacks: the model cannot know what they mean.
     pub fn unknown_words(&self, prompt: &str) -> Vec<String> {
         let Some(unknown) = self.tokenizer.token_to_id("<|unk|>") else { return Vec::new() };

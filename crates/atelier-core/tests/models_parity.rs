@@ -6,58 +6,18 @@
 
 #![recursion_limit = "256"]
 
+mod support;
+
 use std::fs;
-use std::path::PathBuf;
 
 use atelier_core::models::ModelConfig;
 use atelier_core::models::autoencoder_tiny::AutoencoderTinyConfig;
 use atelier_core::models::clip_text::CLIPTextConfig;
 use atelier_core::models::unet_2d_condition::UNet2DConditionModelConfig;
 use atelier_core::weights;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors};
-
-const TOLERANCE: f32 = 1e-4;
-
-/// A folder with a model and its inputs and outputs.
-struct Fixture {
-    folder: PathBuf,
-    io: Vec<u8>,
-}
-
-impl Fixture {
-    fn open(name: &str) -> Self {
-        let folder = PathBuf::from("tests/fixtures/models").join(name);
-        let io = fs::read(folder.join("io.safetensors")).unwrap();
-        Self { folder, io }
-    }
-
-    fn config<C: ModelConfig>(&self) -> C {
-        C::from_json(&fs::read(self.folder.join("config.json")).unwrap()).unwrap()
-    }
-
-    fn floats<const D: usize>(&self, name: &str) -> Tensor<D> {
-        let tensors = SafeTensors::deserialize(&self.io).unwrap();
-        let view = tensors.tensor(name).unwrap();
-        let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            Dtype::I64 => {
-                view.data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as f32).collect()
-            }
-            dtype => panic!("{name} has the type {dtype}"),
-        };
-        Tensor::from_data(TensorData::new(values, view.shape().to_vec()), &Device::flex())
-    }
-}
-
-#[track_caller]
-fn assert_close<const D: usize>(found: Tensor<D>, expected: Tensor<D>) {
-    assert_eq!(found.dims(), expected.dims());
-    let scale: f32 = expected.clone().abs().max().into_scalar();
-    assert!(scale > 0.01, "the fixture says nothing: its largest value is {scale}");
-    let error: f32 = (found - expected).abs().max().into_scalar();
-    assert!(error <= TOLERANCE, "largest error {error}, largest value {scale}");
-}
+use burn::tensor::{Device, Int, Tensor};
+use safetensors::SafeTensors;
+use support::{Fixture, assert_close};
 
 fn assert_unet_matches(name: &str) {
     let fixture = Fixture::open(name);

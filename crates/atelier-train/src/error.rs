@@ -5,8 +5,8 @@ use crate::{
     picture::PictureError, tokenizer::TokenizerError,
 };
 use atelier_core::{
-    models::ModelError, pipeline::PipelineError, sampling::SamplingError, schedulers::SchedulerError,
-    text::TextError,
+    lora::LoraError, models::ModelError, pipeline::PipelineError, sampling::SamplingError,
+    schedulers::SchedulerError, text::TextError, weights::WeightsError,
 };
 use atelier_criteria::CriteriaError;
 use atelier_studio::StudioError;
@@ -67,6 +67,28 @@ pub enum TrainError {
     #[error(transparent)]
     /// See [`PipelineError`].
     Pipeline(#[from] PipelineError),
+    /// A file could not be used.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A LoRA file could not be read.
+    #[error("{}: {reason}", path.display())]
+    LoraFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    #[error(transparent)]
+    /// See [`LoraError`].
+    Lora(#[from] LoraError),
+    #[error(transparent)]
+    /// See [`WeightsError`].
+    Weights(#[from] WeightsError),
     #[error(transparent)]
     /// See [`ModelError`].
     Model(#[from] ModelError),

@@ -4,6 +4,7 @@
 //! three runs that the command line offers.
 #![recursion_limit = "256"]
 
+pub mod adapter;
 pub mod architecture;
 pub mod atomic;
 pub mod checkpoint;
@@ -22,6 +23,7 @@ pub mod picture;
 pub mod pictures;
 pub mod report;
 pub mod run;
+pub mod sampler;
 pub mod tasks;
 pub mod text_states;
 pub mod tokenizer;

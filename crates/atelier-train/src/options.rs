@@ -3,7 +3,7 @@
 use crate::{
     device::DeviceChoice, error::TrainError, learning_rate::LearningRateKind, optimizer::AdamWOptions,
 };
-use atelier_core::{objectives::Stabilisation, weights::Precision};
+use atelier_core::{lora::LoraConfig, objectives::Stabilisation, weights::Precision};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub struct TrainOptions {
     pub data: PathBuf,
     /// Diffusers folder of the model to start from.
     pub model: PathBuf,
-    /// Diffusers folder of the auxiliary model (CPO).
+    /// Diffusers folder or LoRA file of the auxiliary model (CPO).
     pub auxiliary: PathBuf,
     /// Where results, checkpoints and metrics go.
     pub output_dir: PathBuf,
@@ -86,7 +86,14 @@ pub struct TrainOptions {
     pub dimension_weights: Vec<String>,
     /// CPO: steps over which the number of leaves in a prompt grows from one to all; 0 starts with all.
     pub curriculum_steps: u64,
-    /// Parts of parameter names, such as `attn2`; only parameters with one of them are trained, all where there is none.
+    /// Rank of the adapter that is trained instead of the denoiser itself; 0 trains the denoiser.
+    pub lora_rank: usize,
+    /// The adapter's terms are multiplied by alpha / rank; 0 takes the rank.
+    pub lora_alpha: f64,
+    /// Share of the channels that training leaves out of the adapter's terms.
+    pub lora_dropout: f64,
+    /// Without an adapter: parts of parameter names, such as `attn2`; only parameters with one of them are trained, all
+    /// where there is none. With an adapter: ends of layer names, such as `to_q`; without any, the attention's layers.
     pub target_modules: Vec<String>,
 }
 
@@ -130,6 +137,9 @@ impl Default for TrainOptions {
             granularity: Granularity::Set,
             dimension_weights: Vec::new(),
             curriculum_steps: 0,
+            lora_rank: 0,
+            lora_alpha: 0.0,
+            lora_dropout: 0.0,
             target_modules: Vec::new(),
         }
     }
@@ -226,6 +236,7 @@ impl TrainOptions {
                 self.autoencoder_crop >= 16 && self.autoencoder_crop.is_multiple_of(8),
                 "autoencoder-crop must be a multiple of 8, at least 16",
             ),
+            ((0.0..1.0).contains(&self.lora_dropout), "lora-dropout must be in [0, 1)"),
             (self.beta > 0.0, "beta must be positive"),
             ((0.0..1.0).contains(&self.lambda), "lambda must be in [0, 1)"),
             (self.mu > 0.0 && self.mu <= 1.0, "mu must be in (0, 1]"),
@@ -245,6 +256,21 @@ impl TrainOptions {
             max_grad_norm: self.max_grad_norm,
             ..AdamWOptions::default()
         }
+    }
+
+    /// The adapter to train, if one is.
+    pub fn lora(&self) -> Option<LoraConfig> {
+        let defaults = LoraConfig::default();
+        (self.lora_rank > 0).then(|| LoraConfig {
+            rank: self.lora_rank,
+            alpha: if self.lora_alpha == 0.0 { self.lora_rank as f64 } else { self.lora_alpha },
+            target_modules: if self.target_modules.is_empty() {
+                defaults.target_modules
+            } else {
+                self.target_modules.clone()
+            },
+            dropout: self.lora_dropout,
+        })
     }
 
     /// The stabilisation with its parameter.
@@ -334,7 +360,20 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f64>,
-    /// Train only parameters whose name contains this, such as `attn2`; repeatable, all are trained without it
+    /// Train a LoRA of this rank instead of the denoiser itself (0 = the denoiser)
+    #[arg(long, value_name = "RANK", help_heading = "LoRA")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora_rank: Option<usize>,
+    /// The LoRA is multiplied by alpha / rank (0 = as the rank)
+    #[arg(long, value_name = "ALPHA", help_heading = "LoRA")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora_alpha: Option<f64>,
+    /// Share of the channels that training leaves out of the LoRA
+    #[arg(long, value_name = "RATE", help_heading = "LoRA")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora_dropout: Option<f64>,
+    /// Train only parameters whose name contains this, such as `attn2`, all without it; with --lora-rank, the layers
+    /// whose name ends in this, such as `to_q`, without it those of the attention; repeatable
     #[arg(long = "target-module", value_name = "NAME", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub target_modules: Vec<String>,
@@ -397,7 +436,7 @@ pub struct PretrainFlags {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CpoFlags {
-    /// Diffusers folder of the auxiliary model, from `atelier train sft`
+    /// Diffusers folder or LoRA of the auxiliary model, from `atelier train sft`
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auxiliary: Option<PathBuf>,

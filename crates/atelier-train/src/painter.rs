@@ -4,25 +4,34 @@ use crate::{error::TrainError, options::TrainOptions, picture, pictures, trainer
 use atelier_core::{
     noise::{NoiseSource, seeded_latents},
     pipeline::Pipeline,
-    sampling::{Conditioning, sample},
+    sampling::{Conditioning, SamplingStep, sample},
     schedulers::SchedulerKind,
 };
 use atelier_criteria::prompt::Prompt;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
 
 /// How to paint.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PaintOptions {
+    /// What guidance leads away from; empty for nothing in particular.
+    pub negative_prompt: String,
     /// Denoising steps.
     pub steps: usize,
     /// Guidance scale; 1 is none.
     pub guidance_scale: f64,
     /// The sampler.
     pub scheduler: SchedulerKind,
-    /// Side of the pictures, in pixels.
-    pub size: u32,
+    /// Width and height of the pictures, in pixels.
+    pub size: [u32; 2],
     /// Pictures painted at once.
     pub batch: usize,
 }
@@ -30,17 +39,18 @@ pub struct PaintOptions {
 impl Default for PaintOptions {
     fn default() -> Self {
         Self {
+            negative_prompt: String::new(),
             steps: 20,
             guidance_scale: 3.0,
             scheduler: SchedulerKind::DpmSolverMultistep,
-            size: 128,
+            size: [128; 2],
             batch: 16,
         }
     }
 }
 
-/// Paints one picture for each `(prompt, seed)`; `progress` is told the pictures done after each step of a batch, as a
-/// fraction of all, and cancels with `Break`.
+/// Paints one picture for each `(prompt, seed)`; `progress` is told the pictures done as a fraction of all, after each
+/// step of a batch, and cancels with `Break`. On the CPU several batches are painted at once.
 ///
 /// # Errors
 /// [`TrainError::Sampling`] when cancelled, or what the model or device fails with.
@@ -51,35 +61,108 @@ pub fn paint(
     progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Vec<RgbImage>, TrainError> {
     let device = device_of(&pipeline.unet);
+    // One batch leaves cores of the CPU idle; a GPU takes batches one by one.
+    let workers = if device == Device::flex() { rayon::current_num_threads() } else { 1 };
+    let size = options.batch.min(requests.len().div_ceil(workers)).max(1);
+    let batches: Vec<&[(String, u64)]> = requests.chunks(size).collect();
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        let work = |sender: mpsc::Sender<f64>| -> Result<Vec<(usize, Vec<RgbImage>)>, TrainError> {
+            let mut painted = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(batch) = batches.get(index) else { return Ok(painted) };
+                let share = batch.len() as f64 / requests.len() as f64;
+                let mut done = |steps: usize| {
+                    let _ = sender.send(share / steps as f64);
+                    if stop.load(Ordering::Relaxed) {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                };
+                let images = paint_batch(pipeline, batch, options, &mut done);
+                // What one worker fails with, the others need not finish.
+                painted.push((index, images.inspect_err(|_| stop.store(true, Ordering::Relaxed))?));
+            }
+        };
+        let threads: Vec<_> = (0..workers.min(batches.len()))
+            .map(|_| {
+                let sender = sender.clone();
+                scope.spawn(move || work(sender))
+            })
+            .collect();
+        drop(sender);
+        let mut sum = 0.0;
+        // Ends when the last worker drops its sender.
+        for done in receiver {
+            sum += done;
+            if progress(f64::min(sum, 1.0)).is_break() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        let mut painted = Vec::with_capacity(batches.len());
+        for thread in threads {
+            painted.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        painted.sort_by_key(|(index, _)| *index);
+        Ok(painted.into_iter().flat_map(|(_, images)| images).collect())
+    })
+}
+
+/// Paints one batch; `done` is told the number of steps after each of them, and cancels with `Break`.
+fn paint_batch(
+    pipeline: &Pipeline,
+    batch: &[(String, u64)],
+    options: &PaintOptions,
+    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<RgbImage>, TrainError> {
+    let prompts: Vec<&str> = batch.iter().map(|(prompt, _)| prompt.as_str()).collect();
+    let seeds: Vec<u64> = batch.iter().map(|(_, seed)| *seed).collect();
+    let latents = initial_latents(pipeline, &seeds, options);
+    let latents = denoise(pipeline, &prompts, &seeds, latents, options, &mut |step| done(step.steps))?;
+    pictures::to_images(pipeline.decode_latents(latents))
+}
+
+/// Unit Gaussian noise of each seed, `[seeds, channels, height, width]`.
+pub fn initial_latents(pipeline: &Pipeline, seeds: &[u64], options: &PaintOptions) -> Tensor<4> {
+    let [width, height] = options.size.map(|side| side as usize);
+    seeded_latents(seeds, pipeline.latent_shape(height, width), &device_of(&pipeline.unet))
+}
+
+/// Denoises `latents` (unit Gaussian noise, `[batch, channels, height, width]`) with one prompt for each; `seeds` decide
+/// the noise that a sampler adds on the way. `on_step` cancels with `Break`.
+///
+/// # Errors
+/// As [`paint`].
+pub fn denoise(
+    pipeline: &Pipeline,
+    prompts: &[&str],
+    seeds: &[u64],
+    latents: Tensor<4>,
+    options: &PaintOptions,
+    on_step: &mut dyn FnMut(&SamplingStep<'_>) -> ControlFlow<()>,
+) -> Result<Tensor<4>, TrainError> {
+    let device = device_of(&pipeline.unet);
     let mut scheduler = options.scheduler.build(&pipeline.scheduler_config)?;
     scheduler.set_timesteps(options.steps)?;
-    let negative = pipeline.encode_prompts(&[""], &device)?;
-    let mut painted = Vec::with_capacity(requests.len());
-    for batch in requests.chunks(options.batch.max(1)) {
-        let prompts: Vec<&str> = batch.iter().map(|(prompt, _)| prompt.as_str()).collect();
-        let seeds: Vec<u64> = batch.iter().map(|(_, seed)| *seed).collect();
-        let conditioning = Conditioning {
-            prompt: pipeline.encode_prompts(&prompts, &device)?,
-            negative: Some(negative.clone()),
-            guidance_scale: options.guidance_scale,
-        };
-        let latents = seeded_latents(&seeds, pipeline.latent_shape(options.size as usize), &device);
-        // Noise on the way comes from a stream of its own, lest it repeat the initial noise.
-        let mut noises: Vec<NoiseSource> =
-            seeds.iter().map(|&seed| NoiseSource::with_stream(seed, 1)).collect();
-        let before = painted.len() as f64;
-        let (count, all) = (batch.len() as f64, requests.len() as f64);
-        let latents = futures_lite::future::block_on(sample(
-            &pipeline.unet,
-            scheduler.as_mut(),
-            latents,
-            &conditioning,
-            &mut noises,
-            async |step| progress((before + count * step.step as f64 / step.steps as f64) / all),
-        ))?;
-        painted.extend(pictures::to_images(pipeline.decode_latents(latents))?);
-    }
-    Ok(painted)
+    let conditioning = Conditioning {
+        prompt: pipeline.encode_prompts(prompts, &device)?,
+        negative: Some(pipeline.encode_prompts(&[options.negative_prompt.as_str()], &device)?),
+        guidance_scale: options.guidance_scale,
+    };
+    // Noise on the way comes from a stream of its own, lest it repeat the initial noise.
+    let mut noises: Vec<NoiseSource> = seeds.iter().map(|&seed| NoiseSource::with_stream(seed, 1)).collect();
+    Ok(futures_lite::future::block_on(sample(
+        &pipeline.unet,
+        scheduler.as_mut(),
+        latents,
+        &conditioning,
+        &mut noises,
+        async |step| on_step(&step),
+    ))?)
 }
 
 /// `images` as `pipeline`'s autoencoder gives them back; all must have one size.
@@ -116,7 +199,7 @@ pub fn sample_grid(
         .zip(0..)
         .map(|(prompt, seed)| (prompt.caption.clone(), seed))
         .collect();
-    let paint_options = PaintOptions { size: options.size, ..PaintOptions::default() };
+    let paint_options = PaintOptions { size: [options.size; 2], ..PaintOptions::default() };
     let pictures = paint(pipeline, &requests, &paint_options, &mut |_| ControlFlow::Continue(()))?;
     Ok(picture::grid(&pictures, count.div_ceil(2).min(8), 2))
 }

@@ -21,14 +21,14 @@ pub enum PictureError {
     Write(#[from] AtomicError),
 }
 
-/// A picture from planes of red, green and blue, `[3, size, size]` in `[-1, 1]`; values outside are clamped, NaN is black.
+/// A picture from planes of red, green and blue, `[3, height, width]` in `[-1, 1]`; values outside are clamped, NaN is black.
 ///
 /// # Panics
-/// If `chw` has fewer than `3 * size * size` values.
-pub fn from_chw(chw: &[f32], size: u32) -> RgbImage {
-    let plane = (size * size) as usize;
-    RgbImage::from_fn(size, size, |x, y| {
-        let index = (y * size + x) as usize;
+/// If `chw` has fewer than `3 * height * width` values.
+pub fn from_chw(chw: &[f32], width: u32, height: u32) -> RgbImage {
+    let plane = width as usize * height as usize;
+    RgbImage::from_fn(width, height, |x, y| {
+        let index = y as usize * width as usize + x as usize;
         Rgb([0, 1, 2].map(|channel| to_byte(chw[channel * plane + index])))
     })
 }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn planes_become_pixels_and_are_clamped() {
         let chw = [-1.0, 1.0, 0.0, 7.0, -7.0, f32::NAN, 1.0, -1.0, 0.5, 0.5, 0.5, 0.5];
-        let picture = from_chw(&chw, 2);
+        let picture = from_chw(&chw, 2, 2);
         assert_eq!(picture.get_pixel(0, 0).0, [0, 0, 191]);
         assert_eq!(picture.get_pixel(1, 0).0, [255, 0, 191]);
         assert_eq!(picture.get_pixel(0, 1).0, [128, 255, 191]);
@@ -166,7 +166,7 @@ mod tests {
         #[test]
         fn bytes_survive_the_way_through_planes(bytes in prop::collection::vec(any::<u8>(), 4 * 4 * 3)) {
             let picture = RgbImage::from_raw(4, 4, bytes).expect("4 x 4 pixels");
-            prop_assert_eq!(from_chw(&to_chw(&picture), 4), picture);
+            prop_assert_eq!(from_chw(&to_chw(&picture), picture.width(), picture.height()), picture);
         }
     }
 

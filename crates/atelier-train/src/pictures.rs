@@ -151,7 +151,10 @@ impl LatentCache {
 pub fn to_images(pictures: Tensor<4>) -> Result<Vec<RgbImage>, TrainError> {
     let [_, channels, height, width] = pictures.dims();
     let values = read(pictures)?;
-    Ok(values.chunks(channels * height * width).map(|chw| picture::from_chw(chw, width as u32)).collect())
+    Ok(values
+        .chunks(channels * height * width)
+        .map(|chw| picture::from_chw(chw, width as u32, height as u32))
+        .collect())
 }
 
 /// Reads a tensor back from the device.

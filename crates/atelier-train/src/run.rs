@@ -8,7 +8,8 @@
 //! logs/              the same for TensorBoard
 //! samples/           grids of paintings
 //! checkpoint-000500/ what `--resume-from-checkpoint latest` goes on from
-//! model/             the result, a diffusers folder
+//! model/             the result, a diffusers folder; or, of a LoRA,
+//! pytorch_lora_weights.safetensors
 //! ```
 
 mod cpo;
@@ -20,10 +21,13 @@ pub use pretrain::pretrain;
 pub use sft::sft;
 
 use crate::{
-    atomic, error::TrainError, imagefolder::ImageFolder, optimizer::named_parameters, options::TrainOptions,
-    pictures::PictureCache, trainer::Events,
+    adapter, atomic, error::TrainError, imagefolder::ImageFolder, optimizer::named_parameters,
+    options::TrainOptions, pictures::PictureCache, tasks::TrainedDenoiser, trainer::Events,
 };
-use atelier_core::{models::unet_2d_condition::UNet2DConditionModel, pipeline::Pipeline, weights::Precision};
+use atelier_core::{
+    lora::LoraAdapter, models::unet_2d_condition::UNet2DConditionModel, noise::NoiseSource,
+    pipeline::Pipeline, weights::Precision,
+};
 use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
 use burn::{
     module::{Module, ParamGroup},
@@ -33,6 +37,9 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
+
+/// Stream of the run's seed that draws the first weights of an adapter.
+const ADAPTER_STREAM: u64 = 3;
 
 /// The name of the result in an output folder.
 pub const MODEL: &str = "model";
@@ -85,6 +92,22 @@ fn load_pipeline(path: &Path, flag: &str, device: &Device) -> Result<Pipeline, T
     Ok(Pipeline::load(path, device)?)
 }
 
+/// What `options` ask to train, with gradients.
+fn trained(
+    pipeline: &Pipeline,
+    options: &TrainOptions,
+    device: &Device,
+) -> Result<TrainedDenoiser, TrainError> {
+    match options.lora() {
+        Some(config) => {
+            let mut noise = NoiseSource::with_stream(options.seed, ADAPTER_STREAM);
+            let adapter = LoraAdapter::new(&pipeline.unet, &config, &mut noise, device)?;
+            Ok(TrainedDenoiser::Adapter(adapter.train()))
+        }
+        None => Ok(TrainedDenoiser::Whole(trainable(&pipeline.unet, &options.target_modules)?)),
+    }
+}
+
 /// `model` with gradients, for parameters whose name contains one of `modules`; for all where `modules` is empty.
 fn trainable(model: &UNet2DConditionModel, modules: &[String]) -> Result<UNet2DConditionModel, TrainError> {
     let names = named_parameters(model);
@@ -118,6 +141,24 @@ fn write_options(options: &TrainOptions) -> Result<(), TrainError> {
     let text = toml::to_string_pretty(options)
         .map_err(|error| TrainError::Config { path: path.clone(), reason: error.to_string() })?;
     Ok(atomic::write_file(&path, |writer| writer.write_all(text.as_bytes()))?)
+}
+
+/// Saves the result of a run, the model of `pipeline` with `trained` or an adapter alone, and says where it is.
+fn finish_trained(
+    pipeline: Pipeline,
+    trained: TrainedDenoiser,
+    options: &TrainOptions,
+    events: &mut Events<'_>,
+) -> Result<PathBuf, TrainError> {
+    match trained {
+        TrainedDenoiser::Whole(unet) => finish(&Pipeline { unet, ..pipeline }, options, events),
+        TrainedDenoiser::Adapter(adapter) => {
+            let path = options.output_dir.join(adapter::FILE);
+            adapter::save(&adapter, &path, options.save_precision.into())?;
+            let _ = events(crate::trainer::TrainEvent::Saved(path.clone()));
+            Ok(path)
+        }
+    }
 }
 
 /// Saves the result of a run and says where it is.

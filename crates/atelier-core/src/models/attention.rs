@@ -1,8 +1,10 @@
 //! Attention and the transformer block around it (`diffusers.models.attention`).
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, activation};
+
+use super::layers::{Linear, LinearConfig, adaptable};
 
 /// `softmax(q kᵀ / sqrt(channels) + bias) v` for `heads` heads ("Attention Is All You Need", equation 1).
 ///
@@ -42,6 +44,8 @@ pub struct Attention {
     heads: usize,
 }
 
+adaptable!(Attention { to_q, to_k, to_v, to_out });
+
 impl Attention {
     /// `channels` must be divisible by `heads`; keys and values come from `context_channels` channels.
     pub fn new(channels: usize, context_channels: usize, heads: usize, device: &Device) -> Self {
@@ -73,6 +77,8 @@ pub struct Geglu {
     proj: Linear,
 }
 
+adaptable!(Geglu { proj });
+
 impl Geglu {
     /// From `in_channels` to `out_channels`.
     pub fn new(in_channels: usize, out_channels: usize, device: &Device) -> Self {
@@ -94,6 +100,8 @@ impl Geglu {
 pub struct FeedForward {
     net: (Geglu, Dropout, Linear),
 }
+
+adaptable!(FeedForward { net });
 
 impl FeedForward {
     /// Widens to four times `channels` and back.
@@ -121,6 +129,8 @@ pub struct BasicTransformerBlock {
     norm3: LayerNorm,
     ff: FeedForward,
 }
+
+adaptable!(BasicTransformerBlock { attn1, attn2, ff });
 
 impl BasicTransformerBlock {
     /// `channels` must be divisible by `heads`; the cross-attention reads `context_channels` channels.

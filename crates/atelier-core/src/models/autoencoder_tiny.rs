@@ -1,13 +1,13 @@
 //! A small autoencoder without sampling (`diffusers.models.autoencoders.autoencoder_tiny`).
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, activation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
 use super::config::{check_divisible, diffusers_identity, refuse_unless_neutral};
+use super::layers::Conv2d;
 use super::resampling::{conv_3x3, upsample_nearest};
 use super::{ConfigError, ModelConfig, ModelError};
 

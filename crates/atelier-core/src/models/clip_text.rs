@@ -1,7 +1,7 @@
 //! CLIP's text encoder (`transformers.models.clip.modeling_clip`).
 
 use burn::module::{Initializer, Module};
-use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear};
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::activation::Activation;
 use super::attention::multi_head_attention;
 use super::config::check_divisible;
+use super::layers::{Linear, adaptable};
 use super::{ConfigError, ModelConfig, ModelError};
 
 const CLASS: &str = "CLIPTextModel";
@@ -119,10 +120,8 @@ impl CLIPTextConfig {
     /// A linear layer with normally distributed weights and no bias at first; `std` is before
     /// `initializer_factor`.
     fn linear(&self, from: usize, to: usize, std: f64, device: &Device) -> Linear {
-        Linear {
-            weight: normal(std * self.initializer_factor).init([from, to], device),
-            bias: Some(Initializer::Zeros.init([to], device)),
-        }
+        let weight = normal(std * self.initializer_factor).init([from, to], device);
+        Linear::new(weight, Some(Initializer::Zeros.init([to], device)))
     }
 }
 
@@ -136,12 +135,16 @@ pub struct CLIPTextModel {
     text_model: CLIPTextTransformer,
 }
 
+adaptable!(CLIPTextModel { text_model });
+
 #[derive(Module, Debug)]
 struct CLIPTextTransformer {
     embeddings: CLIPTextEmbeddings,
     encoder: CLIPEncoder,
     final_layer_norm: LayerNorm,
 }
+
+adaptable!(CLIPTextTransformer { encoder });
 
 #[derive(Module, Debug)]
 struct CLIPTextEmbeddings {
@@ -153,6 +156,8 @@ struct CLIPTextEmbeddings {
 struct CLIPEncoder {
     layers: Vec<CLIPEncoderLayer>,
 }
+
+adaptable!(CLIPEncoder { layers });
 
 impl CLIPTextModel {
     /// Token ids `[batch, length]`, below `vocab_size` and at most `max_position_embeddings` of them, to the
@@ -187,6 +192,8 @@ struct CLIPEncoderLayer {
     layer_norm2: LayerNorm,
 }
 
+adaptable!(CLIPEncoderLayer { self_attn, mlp });
+
 impl CLIPEncoderLayer {
     fn new(config: &CLIPTextConfig, device: &Device) -> Self {
         Self {
@@ -212,6 +219,8 @@ struct CLIPAttention {
     out_proj: Linear,
     heads: usize,
 }
+
+adaptable!(CLIPAttention { q_proj, k_proj, v_proj, out_proj });
 
 impl CLIPAttention {
     fn new(config: &CLIPTextConfig, device: &Device) -> Self {
@@ -243,6 +252,8 @@ struct CLIPMlp {
     fc1: Linear,
     fc2: Linear,
 }
+
+adaptable!(CLIPMlp { fc1, fc2 });
 
 impl CLIPMlp {
     fn new(config: &CLIPTextConfig, device: &Device) -> Self {

@@ -1,10 +1,10 @@
 //! Embeddings of diffusion timesteps (`diffusers.models.embeddings`).
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::activation::Activation;
+use super::layers::{Linear, LinearConfig, adaptable};
 
 /// Sinusoidal features of timesteps (`diffusers.models.embeddings.Timesteps`), after "Attention Is All You
 /// Need", section 3.5.
@@ -53,6 +53,8 @@ pub struct TimestepEmbedding {
     act: Activation,
     linear_2: Linear,
 }
+
+adaptable!(TimestepEmbedding { linear_1, linear_2 });
 
 impl TimestepEmbedding {
     /// From `in_channels` features to `time_embed_dim` channels.

@@ -5,17 +5,21 @@
 
 pub mod activation;
 pub mod attention;
+pub mod autoencoder_kl;
 pub mod autoencoder_tiny;
 pub mod clip_text;
 pub mod config;
 pub mod embeddings;
 mod error;
+pub mod layers;
 pub mod resampling;
 pub mod resnet;
 pub mod text_time_embedding;
+mod tiling;
 pub mod transformer_2d;
 pub mod unet_2d_blocks;
 pub mod unet_2d_condition;
+mod vae;
 
 pub use config::ModelConfig;
 pub use error::{ConfigError, ModelError};

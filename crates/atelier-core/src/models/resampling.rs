@@ -1,15 +1,15 @@
 //! Changes of resolution inside a model (`diffusers.models.downsampling` and `.upsampling`).
 
 use burn::module::Module;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 
+use super::layers::{Conv2d, Conv2dConfig, adaptable};
+
 /// A 3x3 convolution that keeps the size of the picture.
 pub(super) fn conv_3x3(in_channels: usize, out_channels: usize) -> Conv2dConfig {
-    Conv2dConfig::new([in_channels, out_channels], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+    Conv2dConfig::new([in_channels, out_channels], [3, 3]).with_padding([(1, 1); 2])
 }
 
 /// Halves the resolution by a strided convolution (`diffusers.models.downsampling.Downsample2D`).
@@ -18,11 +18,14 @@ pub struct Downsample2D {
     conv: Conv2d,
 }
 
+adaptable!(Downsample2D { conv });
+
 impl Downsample2D {
     /// Keeps the number of channels; `padding` is 1, or 0 for padding at the right and bottom edges only.
     pub fn new(channels: usize, padding: usize, device: &Device) -> Self {
-        let padding = PaddingConfig2d::Explicit(padding, padding, 1, 1);
-        let conv = Conv2dConfig::new([channels, channels], [3, 3]).with_stride([2, 2]).with_padding(padding);
+        let conv = Conv2dConfig::new([channels, channels], [3, 3])
+            .with_stride([2, 2])
+            .with_padding([(padding, 1); 2]);
         Self { conv: conv.init(device) }
     }
 
@@ -37,6 +40,8 @@ impl Downsample2D {
 pub struct Upsample2D {
     conv: Conv2d,
 }
+
+adaptable!(Upsample2D { conv });
 
 impl Upsample2D {
     /// Keeps the number of channels.

@@ -1,10 +1,11 @@
 //! The text's share in the timestep embedding (`diffusers.models.embeddings.TextTimeEmbedding`).
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::attention::multi_head_attention;
+use super::layers::{Linear, LinearConfig, adaptable};
 
 /// One vector for a whole prompt, which every residual block adds to its features as it adds the timestep: what an
 /// attribute does to the whole picture need not pass through the cross-attention of every place.
@@ -15,6 +16,8 @@ pub struct TextTimeEmbedding {
     proj: Linear,
     norm2: LayerNorm,
 }
+
+adaptable!(TextTimeEmbedding { pool, proj });
 
 impl TextTimeEmbedding {
     /// From text states of `encoder_dim` channels, divisible by `heads`, to `time_embed_dim` channels.
@@ -43,6 +46,8 @@ pub struct AttentionPooling {
     v_proj: Linear,
     heads: usize,
 }
+
+adaptable!(AttentionPooling { k_proj, q_proj, v_proj });
 
 impl AttentionPooling {
     /// For tokens of `channels` channels, divisible by `heads`.

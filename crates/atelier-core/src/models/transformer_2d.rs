@@ -1,12 +1,11 @@
 //! Transformer blocks on the pixels of a feature map (`diffusers.models.transformers.transformer_2d`).
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
+use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::attention::BasicTransformerBlock;
-use super::resnet::pointwise;
+use super::layers::{Adaptable, Conv2d, Conv2dConfig, LayerMut, Linear, LinearConfig, adaptable};
 
 /// The shape of a [`Transformer2DModel`].
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +42,15 @@ impl Projection {
     }
 }
 
+impl Adaptable for Projection {
+    fn visit_layers(&mut self, name: &str, visitor: &mut dyn FnMut(&str, LayerMut<'_>)) {
+        match self {
+            Self::Linear(linear) => linear.visit_layers(name, visitor),
+            Self::Conv(conv) => conv.visit_layers(name, visitor),
+        }
+    }
+}
+
 /// Group norm, projection, transformer blocks, projection, and a shortcut around all
 /// (`diffusers.models.transformers.transformer_2d.Transformer2DModel`, continuous input).
 #[derive(Module, Debug)]
@@ -52,6 +60,8 @@ pub struct Transformer2DModel {
     transformer_blocks: Vec<BasicTransformerBlock>,
     proj_out: Projection,
 }
+
+adaptable!(Transformer2DModel { proj_in, transformer_blocks, proj_out });
 
 impl Transformer2DModel {
     /// Randomly initialised.
@@ -84,14 +94,14 @@ impl Transformer2DModel {
         let normed = self.norm.forward(x.clone());
         let mut hidden = match &self.proj_in {
             Projection::Linear(linear) => linear.forward(to_sequence(normed)),
-            Projection::Conv(conv) => to_sequence(pointwise(conv, normed)),
+            Projection::Conv(conv) => to_sequence(conv.forward(normed)),
         };
         for block in &self.transformer_blocks {
             hidden = block.forward(hidden, context.clone());
         }
         let hidden = match &self.proj_out {
             Projection::Linear(linear) => to_map(linear.forward(hidden)),
-            Projection::Conv(conv) => pointwise(conv, to_map(hidden)),
+            Projection::Conv(conv) => conv.forward(to_map(hidden)),
         };
         hidden + x
     }

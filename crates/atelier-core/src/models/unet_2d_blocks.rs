@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::layers::adaptable;
 use super::resampling::{Downsample2D, Upsample2D};
 use super::resnet::{ResnetBlock2D, ResnetOptions};
 use super::transformer_2d::{Transformer2DModel, Transformer2DOptions};
@@ -16,6 +17,8 @@ pub struct DownBlock2D {
     /// At most one; a list in diffusers, and in the names of its weights.
     downsamplers: Vec<Downsample2D>,
 }
+
+adaptable!(DownBlock2D { resnets, attentions, downsamplers });
 
 /// The shape of a [`DownBlock2D`].
 #[derive(Clone, Debug)]
@@ -70,7 +73,7 @@ impl DownBlock2D {
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, activated_temb.clone());
+            x = resnet.forward(x, Some(activated_temb));
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x, context);
             }
@@ -92,6 +95,8 @@ pub struct UNetMidBlock2DCrossAttn {
     attentions: Vec<Transformer2DModel>,
 }
 
+adaptable!(UNetMidBlock2DCrossAttn { resnets, attentions });
+
 impl UNetMidBlock2DCrossAttn {
     /// Keeps `attention.channels` channels.
     pub fn new(resnet: &ResnetOptions, attention: &Transformer2DOptions, device: &Device) -> Self {
@@ -108,7 +113,7 @@ impl UNetMidBlock2DCrossAttn {
             if i > 0 {
                 x = self.attentions[i - 1].forward(x, context);
             }
-            x = resnet.forward(x, activated_temb.clone());
+            x = resnet.forward(x, Some(activated_temb));
         }
         x
     }
@@ -123,6 +128,8 @@ pub struct UpBlock2D {
     /// At most one; a list in diffusers, and in the names of its weights.
     upsamplers: Vec<Upsample2D>,
 }
+
+adaptable!(UpBlock2D { resnets, attentions, upsamplers });
 
 /// The shape of an [`UpBlock2D`].
 #[derive(Clone, Debug)]
@@ -176,7 +183,7 @@ impl UpBlock2D {
     ) -> Tensor<4> {
         let first_skip = skips.len() - self.resnets.len();
         for (i, (resnet, skip)) in self.resnets.iter().zip(skips.drain(first_skip..).rev()).enumerate() {
-            x = resnet.forward(Tensor::cat(vec![x, skip], 1), activated_temb.clone());
+            x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(activated_temb));
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x, context);
             }

@@ -1,7 +1,6 @@
 //! The denoiser of Stable Diffusion (`diffusers.models.unets.unet_2d_condition`).
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use serde_json::{Map, Value};
 use super::activation::Activation;
 use super::config::{OneOrMany, check_divisible, diffusers_identity, refuse_unless_neutral};
 use super::embeddings::{TimestepEmbedding, Timesteps};
+use super::layers::{Conv2d, adaptable};
 use super::resampling::conv_3x3;
 use super::resnet::ResnetOptions;
 use super::text_time_embedding::TextTimeEmbedding;
@@ -197,7 +197,7 @@ impl UNet2DConditionModelConfig {
         let first = self.block_out_channels[0];
         let temb_channels = 4 * first;
         let resnet = ResnetOptions {
-            temb_channels,
+            temb_channels: Some(temb_channels),
             groups: self.norm_num_groups,
             eps: self.norm_eps,
             act: self.act_fn,
@@ -360,6 +360,16 @@ pub struct UNet2DConditionModel {
     conv_out: Conv2d,
     center_input_sample: bool,
 }
+
+adaptable!(UNet2DConditionModel {
+    conv_in,
+    time_embedding,
+    add_embedding,
+    down_blocks,
+    mid_block,
+    up_blocks,
+    conv_out,
+});
 
 impl UNet2DConditionModel {
     /// `sample`: noisy latents `[batch, in_channels, height, width]` of any size; `timesteps`: `[batch]`, as

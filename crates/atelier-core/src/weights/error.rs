@@ -42,6 +42,22 @@ pub enum WeightsError {
         /// The first such value, as it is or would be in the file.
         value: f32,
     },
+    /// Values that do not fill a shape.
+    #[error("{found} values do not fill a tensor of shape {shape:?}")]
+    Elements {
+        /// The shape.
+        shape: Vec<usize>,
+        /// How many values there are.
+        found: usize,
+    },
+    /// A tensor with another number of dimensions than is wanted.
+    #[error("a tensor with {expected} dimensions is wanted, but its shape is {shape:?}")]
+    Rank {
+        /// The number of dimensions that is wanted.
+        expected: usize,
+        /// The shape.
+        shape: Vec<usize>,
+    },
     /// A tensor that could not be read back from the device.
     #[error("tensor `{name}` cannot be read from the device: {reason}")]
     Device {

@@ -8,6 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::WeightsError;
 use super::names::{FileParameter, ModulePath};
+use crate::models::autoencoder_kl;
 
 /// Replaces all parameters of `module` by those of a safetensors file, given as `bytes`.
 ///
@@ -49,15 +50,16 @@ pub fn load_into<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> 
     Ok(module.map(&mut Loader { path: ModulePath::default(), values }))
 }
 
-/// The name of a tensor in the model: transformers 5 leaves out a prefix that its text encoders had until
-/// then, and that they have in nearly all files.
+/// The name of a tensor in the model. Transformers 5 leaves out a prefix that its text encoders had until then, and that
+/// they have in nearly all files; old autoencoders have other names for their attention.
 fn name_in_model(name: &str, expected: &BTreeMap<String, Vec<usize>>) -> String {
-    let prefixed = format!("text_model.{name}");
-    if expected.contains_key(&prefixed) { prefixed } else { name.to_owned() }
+    let other_names = [Some(format!("text_model.{name}")), autoencoder_kl::current_name(name)];
+    let known = other_names.into_iter().flatten().find(|other| expected.contains_key(other));
+    known.unwrap_or_else(|| name.to_owned())
 }
 
 /// The values of a tensor, all finite, in f32.
-fn read_floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
+pub(super) fn read_floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
     let two_bytes =
         |convert: fn([u8; 2]) -> f32| view.data().as_chunks::<2>().0.iter().copied().map(convert).collect();
     let values: Vec<f32> = match view.dtype() {

@@ -14,9 +14,14 @@ mod file;
 mod load;
 mod names;
 mod save;
+mod tensors;
+
+/// The strings in the header of a safetensors file.
+pub type Metadata = std::collections::BTreeMap<String, String>;
 
 pub use error::WeightsError;
 #[cfg(not(target_arch = "wasm32"))]
 pub use file::{load, save};
 pub use load::load_into;
 pub use save::{Precision, to_bytes};
+pub use tensors::{TensorValues, read_tensors, write_tensors};

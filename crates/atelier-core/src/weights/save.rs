@@ -98,7 +98,7 @@ impl ModuleVisitor for Collector {
 /// Writes the safetensors format: the length of the header, the header in JSON, the tensors.
 ///
 /// The `safetensors` crate keeps metadata in a hash map, so that its header would differ from run to run.
-fn encode(
+pub(super) fn encode(
     tensors: Vec<(String, Vec<usize>, TensorData)>,
     precision: Precision,
     metadata: &BTreeMap<String, String>,

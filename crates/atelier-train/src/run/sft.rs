@@ -1,6 +1,6 @@
 //! Stage 1: the auxiliary model.
 
-use super::{Data, finish, load_pipeline, trainable, write_options};
+use super::{Data, finish_trained, load_pipeline, trained, write_options};
 use crate::{
     error::TrainError,
     options::TrainOptions,
@@ -21,7 +21,7 @@ pub fn sft(
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
     let device = options.device.device()?;
-    let mut pipeline = load_pipeline(&options.model, "--model", &device)?;
+    let pipeline = load_pipeline(&options.model, "--model", &device)?;
     let data = Data::read(options, tree, events)?;
     write_options(options)?;
     let latents = data.pictures.latents(&pipeline, &device, events)?;
@@ -34,7 +34,7 @@ pub fn sft(
         states: TextStates::new(&pipeline, &device),
         options,
     };
-    let model = trainable(&pipeline.unet, &options.target_modules)?;
-    pipeline.unet = train(&mut task, model, options, &options.output_dir, events)?;
-    finish(&pipeline, options, events)
+    let model = trained(&pipeline, options, &device)?;
+    let model = train(&mut task, model, options, &options.output_dir, events)?;
+    finish_trained(pipeline, model, options, events)
 }

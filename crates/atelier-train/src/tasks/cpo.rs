@@ -1,6 +1,6 @@
 //! Stage 2: Complex Preference Optimization of the target model.
 
-use super::{Noising, noising::NoisedBatch};
+use super::{Dropout, Noising, TrainedDenoiser, noising::NoisedBatch};
 use crate::{
     error::TrainError,
     options::{Granularity, TrainOptions},
@@ -25,7 +25,7 @@ use image::RgbImage;
 pub struct CpoTask<'a> {
     /// The model before alignment, whose denoiser is the reference.
     pub reference: &'a Pipeline,
-    /// The frozen auxiliary denoiser.
+    /// The frozen auxiliary denoiser; where it is an adapter, all its other weights are the reference's.
     pub auxiliary: UNet2DConditionModel,
     /// States of the text encoder, which target, reference and auxiliary model share.
     pub states: TextStates<'a>,
@@ -60,6 +60,7 @@ pub struct CpoBatch {
     positive: Tensor<3>,
     negative: Tensor<3>,
     caption: Tensor<3>,
+    dropout: Option<Dropout>,
 }
 
 impl CpoTask<'_> {
@@ -119,7 +120,7 @@ impl CpoTask<'_> {
 }
 
 impl Task for CpoTask<'_> {
-    type Model = UNet2DConditionModel;
+    type Model = TrainedDenoiser;
     type Batch = CpoBatch;
 
     fn stage(&self) -> &'static str {
@@ -151,11 +152,12 @@ impl Task for CpoTask<'_> {
             positive: self.states.get(positive)?,
             negative: self.states.get(negative)?,
             caption: self.states.get(caption)?,
+            dropout: Dropout::draw(self.options.lora_dropout, noise),
         })
     }
 
-    fn objective(&self, model: &UNet2DConditionModel, batch: CpoBatch) -> Objective {
-        let CpoBatch { noised, positive, negative, caption } = batch;
+    fn objective(&self, model: &TrainedDenoiser, batch: CpoBatch) -> Objective {
+        let CpoBatch { noised, positive, negative, caption, dropout } = batch;
         // The auxiliary model answers all its prompts in one forward.
         let mut asked = vec![positive, negative];
         if self.options.target_guidance != 1.0 {
@@ -177,8 +179,9 @@ impl Task for CpoTask<'_> {
         let (winning, losing) = (target(&answers[0]), target(&answers[1]));
         let reference =
             self.reference.unet.forward(noised.sample.clone(), noised.timesteps.clone(), caption.clone());
+        let denoiser = model.denoiser(&self.reference.unet, dropout);
         let prediction =
-            model.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), caption.autodiff());
+            denoiser.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), caption.autodiff());
         let input = CpoInput {
             prediction,
             reference: reference.autodiff(),
@@ -191,8 +194,9 @@ impl Task for CpoTask<'_> {
         cpo(input, &options)
     }
 
-    fn picture(&mut self, model: &UNet2DConditionModel) -> Result<Option<RgbImage>, TrainError> {
-        let pipeline = Pipeline { unet: model.clone(), ..self.reference.clone() };
+    fn picture(&mut self, model: &TrainedDenoiser) -> Result<Option<RgbImage>, TrainError> {
+        let pipeline =
+            Pipeline { unet: model.denoiser(&self.reference.unet, None), ..self.reference.clone() };
         painter::sample_grid(&pipeline, self.prompts, self.options).map(Some)
     }
 }

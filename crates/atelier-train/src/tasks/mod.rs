@@ -5,9 +5,11 @@ mod cpo;
 mod denoiser;
 mod noising;
 mod sft;
+mod trained;
 
 pub use autoencoder::AutoencoderTask;
 pub use cpo::CpoTask;
 pub use denoiser::{Denoiser, DenoiserTask};
 pub use noising::Noising;
 pub use sft::SftTask;
+pub use trained::{Dropout, TrainedDenoiser};

@@ -1,12 +1,11 @@
 //! Stage 1: the auxiliary model learns the attributes (section 3 of the paper; block dropout is ours).
 
-use super::{Noising, noising::NoisedBatch};
+use super::{Dropout, Noising, TrainedDenoiser, noising::NoisedBatch};
 use crate::{
     error::TrainError, options::TrainOptions, painter, pictures::LatentCache, text_states::TextStates,
     trainer::Task,
 };
 use atelier_core::{
-    models::unet_2d_condition::UNet2DConditionModel,
     noise::NoiseSource,
     objectives::{Objective, sft},
     pipeline::Pipeline,
@@ -19,7 +18,7 @@ use image::RgbImage;
 /// auxiliary model can be asked with both attribute sets, either, neither, or nothing.
 #[derive(Debug)]
 pub struct SftTask<'a> {
-    /// Everything but the denoiser.
+    /// The model before training.
     pub pipeline: &'a Pipeline,
     /// Latents of the pictures.
     pub latents: &'a LatentCache,
@@ -35,10 +34,18 @@ pub struct SftTask<'a> {
     pub options: &'a TrainOptions,
 }
 
+/// Noisy latents and the prompts' states.
+#[derive(Debug)]
+pub struct SftBatch {
+    noised: NoisedBatch,
+    /// `[batch, tokens, features]`.
+    states: Tensor<3>,
+    dropout: Option<Dropout>,
+}
+
 impl Task for SftTask<'_> {
-    type Model = UNet2DConditionModel;
-    /// Noisy latents, and states of the prompts, `[batch, tokens, features]`.
-    type Batch = (NoisedBatch, Tensor<3>);
+    type Model = TrainedDenoiser;
+    type Batch = SftBatch;
 
     fn stage(&self) -> &'static str {
         "sft"
@@ -60,17 +67,23 @@ impl Task for SftTask<'_> {
             .map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose())
             .collect();
         let states = self.states.get(&prompts)?;
-        Ok((self.noising.draw(self.latents.batch(examples, device), noise), states))
+        Ok(SftBatch {
+            noised: self.noising.draw(self.latents.batch(examples, device), noise),
+            states,
+            dropout: Dropout::draw(self.options.lora_dropout, noise),
+        })
     }
 
-    fn objective(&self, model: &UNet2DConditionModel, (batch, states): Self::Batch) -> Objective {
+    fn objective(&self, model: &TrainedDenoiser, batch: SftBatch) -> Objective {
+        let SftBatch { noised, states, dropout } = batch;
+        let denoiser = model.denoiser(&self.pipeline.unet, dropout);
         let prediction =
-            model.forward(batch.sample.autodiff(), batch.timesteps.autodiff(), states.autodiff());
-        sft(prediction, batch.target.autodiff(), batch.weights.autodiff())
+            denoiser.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), states.autodiff());
+        sft(prediction, noised.target.autodiff(), noised.weights.autodiff())
     }
 
-    fn picture(&mut self, model: &UNet2DConditionModel) -> Result<Option<RgbImage>, TrainError> {
-        let pipeline = Pipeline { unet: model.clone(), ..self.pipeline.clone() };
+    fn picture(&mut self, model: &TrainedDenoiser) -> Result<Option<RgbImage>, TrainError> {
+        let pipeline = Pipeline { unet: model.denoiser(&self.pipeline.unet, None), ..self.pipeline.clone() };
         painter::sample_grid(&pipeline, self.prompts, self.options).map(Some)
     }
 }

@@ -1,0 +1,132 @@
+//! `atelier sample`: pictures from a prompt.
+
+use crate::{base_model, failure::Failure, progress::Progress};
+use anstream::{eprintln, println};
+use atelier_core::{pipeline::Pipeline, schedulers::SchedulerKind};
+use atelier_train::{
+    adapter,
+    device::DeviceChoice,
+    painter::PaintOptions,
+    sampler::{SampleOptions, sample},
+};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `atelier sample`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Diffusers folder of the model [default: the small painter]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// What the pictures show, such as "a seascape with cliffs at sunset | positive: clean colour"
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+    /// What to keep away from; needs guidance
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    negative_prompt: String,
+    /// LoRA to put on the model, and how strong; repeatable
+    #[arg(long, value_name = "FILE[:SCALE]", value_parser = lora)]
+    lora: Vec<Lora>,
+    /// Denoising steps
+    #[arg(long, default_value_t = 50)]
+    steps: usize,
+    /// How strictly the prompt is followed; 1 is without guidance
+    #[arg(long, value_name = "SCALE", default_value_t = 2.0)]
+    guidance: f64,
+    /// Sampler: ddpm, ddim, euler or dpm-solver
+    #[arg(long, default_value_t = SchedulerKind::Ddpm)]
+    scheduler: SchedulerKind,
+    /// Seed of the first picture; the next ones follow
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Pictures
+    #[arg(long, default_value_t = 1)]
+    count: usize,
+    /// Pictures painted at once
+    #[arg(long, value_name = "PICTURES", default_value_t = 8)]
+    batch: usize,
+    /// Width and height in pixels
+    #[arg(long, value_name = "WxH", value_parser = size, default_value = "128x128")]
+    size: [u32; 2],
+    /// Initial noise instead of the seed's: a safetensors file with the key `latents`, [count, channels, height, width]
+    #[arg(long, value_name = "FILE")]
+    latents: Option<PathBuf>,
+    /// Write the final latents there, under the same key
+    #[arg(long, value_name = "FILE")]
+    save_latents: Option<PathBuf>,
+    /// Folder of the pictures; what is in it stays
+    #[arg(long, value_name = "DIR", default_value = "pictures")]
+    out: PathBuf,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+}
+
+/// A LoRA and its strength.
+#[derive(Debug, Clone)]
+struct Lora {
+    path: PathBuf,
+    scale: f64,
+}
+
+/// `FILE`, or `FILE:SCALE` where the last part is a number.
+fn lora(text: &str) -> Result<Lora, String> {
+    let scaled = text.rsplit_once(':').and_then(|(path, scale)| Some((path, scale.parse::<f64>().ok()?)));
+    let (path, scale) = scaled.unwrap_or((text, 1.0));
+    if !scale.is_finite() {
+        return Err("the scale must be a number".to_owned());
+    }
+    Ok(Lora { path: path.into(), scale })
+}
+
+fn size(text: &str) -> Result<[u32; 2], String> {
+    let sides = text.split_once('x').and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
+    sides.ok_or_else(|| "write width and height as 512x768".to_owned())
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let device = arguments.device.device()?;
+    let mut pipeline = match &arguments.model {
+        Some(folder) => Pipeline::load(folder as &Path, &device)?,
+        None => Pipeline::load(&base_model::files(), &device)?,
+    };
+    for prompt in [&arguments.prompt, &arguments.negative_prompt] {
+        if let Some(ignored) = pipeline.tokenizer.ignored(prompt) {
+            eprintln!("warning: the prompt is too long; the model does not read its end, {ignored:?}");
+        }
+        let unknown = pipeline.tokenizer.unknown_words(prompt);
+        if !unknown.is_empty() {
+            eprintln!("warning: the model does not know {}", unknown.join(", "));
+        }
+    }
+    for Lora { path, scale } in &arguments.lora {
+        let file = adapter::find(path).unwrap_or_else(|| path.clone());
+        pipeline = adapter::attach(&pipeline, &file, *scale, &device)?;
+    }
+    let folder_name = arguments.model.as_deref().and_then(Path::file_name);
+    let options = SampleOptions {
+        prompt: arguments.prompt.clone(),
+        paint: PaintOptions {
+            negative_prompt: arguments.negative_prompt.clone(),
+            steps: arguments.steps,
+            guidance_scale: arguments.guidance,
+            scheduler: arguments.scheduler,
+            size: arguments.size,
+            batch: arguments.batch,
+        },
+        seed: arguments.seed,
+        count: arguments.count,
+        latents: arguments.latents.clone(),
+        save_latents: arguments.save_latents.clone(),
+        out: arguments.out.clone(),
+        model_name: folder_name.map_or("painter".into(), |name| name.to_string_lossy()).into_owned(),
+    };
+    let mut progress = Progress::new()?;
+    let paths = sample(&pipeline, &options, &mut |event| progress.show(event))?;
+    drop(progress);
+    for path in paths {
+        println!("{}", path.display());
+    }
+    Ok(())
+}

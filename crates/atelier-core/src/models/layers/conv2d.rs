@@ -1,0 +1,131 @@
+use burn::module::{Module, Param};
+use burn::nn;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, module::conv2d};
+
+/// Makes a [`Conv2d`]; by default with a bias, of stride 1, without padding, and initialised as PyTorch does.
+#[derive(Debug, Clone)]
+pub struct Conv2dConfig {
+    layer: nn::conv::Conv2dConfig,
+    padding: [(usize, usize); 2],
+}
+
+impl Conv2dConfig {
+    /// From `channels[0]` to `channels[1]` channels, with a kernel of the given height and width.
+    pub fn new(channels: [usize; 2], kernel_size: [usize; 2]) -> Self {
+        Self { layer: nn::conv::Conv2dConfig::new(channels, kernel_size), padding: [(0, 0); 2] }
+    }
+
+    /// Whether something is added to the sums.
+    #[must_use]
+    pub fn with_bias(self, bias: bool) -> Self {
+        Self { layer: self.layer.with_bias(bias), ..self }
+    }
+
+    /// Pixels from one place to the next.
+    #[must_use]
+    pub fn with_stride(self, stride: [usize; 2]) -> Self {
+        Self { layer: self.layer.with_stride(stride), ..self }
+    }
+
+    /// Zeros around the picture: rows above and below it, columns left and right of it.
+    #[must_use]
+    pub fn with_padding(self, padding: [(usize, usize); 2]) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// How the weight and the bias begin.
+    #[must_use]
+    pub fn with_initializer(self, initializer: nn::Initializer) -> Self {
+        Self { layer: self.layer.with_initializer(initializer), ..self }
+    }
+
+    /// The layer, on `device`.
+    pub fn init(&self, device: &Device) -> Conv2d {
+        let layer = self.layer.init(device);
+        Conv2d {
+            weight: layer.weight,
+            bias: layer.bias,
+            stride: self.layer.stride,
+            padding: self.padding,
+            terms: Vec::new(),
+        }
+    }
+}
+
+/// A convolution (`torch.nn.Conv2d`), plus `scale up(down(x))` for every attached term.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out_channels, in_channels, height, width]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out_channels]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    stride: [usize; 2],
+    #[module(skip)]
+    padding: [(usize, usize); 2],
+    #[module(skip)]
+    terms: Vec<ConvTerm>,
+}
+
+/// A low-rank term of a [`Conv2d`]: a convolution of its kernel, stride and padding to few channels, and a 1x1
+/// convolution back.
+#[derive(Debug, Clone)]
+pub struct ConvTerm {
+    /// `[rank, in_channels, height, width]`.
+    pub down: Tensor<4>,
+    /// `[out_channels, rank, 1, 1]`.
+    pub up: Tensor<4>,
+    /// Multiplies the term.
+    pub scale: f64,
+}
+
+impl Conv2d {
+    /// `[batch, in_channels, height, width]` to `[batch, out_channels, height, width]`, smaller by stride and
+    /// kernel, larger by padding.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let terms: Vec<_> = self.terms.iter().map(|term| self.term(x.clone(), term)).collect();
+        let output = self.convolve(x, self.weight.val(), self.bias.as_ref().map(Param::val));
+        terms.into_iter().fold(output, |sum, term| sum + term)
+    }
+
+    fn term(&self, x: Tensor<4>, ConvTerm { down, up, scale }: &ConvTerm) -> Tensor<4> {
+        mix_channels(self.convolve(x, down.clone(), None).mul_scalar(*scale), up.clone())
+    }
+
+    fn convolve(&self, x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+        let [.., height, width] = weight.dims();
+        if [height, width] == [1, 1] && self.stride == [1, 1] && self.padding == [(0, 0); 2] {
+            let output = mix_channels(x, weight);
+            return match bias {
+                Some(bias) => output + bias.unsqueeze_dims::<4>(&[0, 2, 3]),
+                None => output,
+            };
+        }
+        conv2d(x, weight, bias, ConvOptions::new_with_padding(self.stride, self.padding, [1, 1], 1))
+    }
+
+    /// Adds a term to those that are attached.
+    pub fn attach(&mut self, term: ConvTerm) {
+        self.terms.push(term);
+    }
+
+    /// Adds `term` to the weight itself.
+    pub fn merge(&mut self, term: ConvTerm) {
+        let ConvTerm { down, up, scale } = term;
+        let ([rank, inputs, height, width], [outputs, ..]) = (down.dims(), up.dims());
+        let product = up.reshape([outputs, rank]).matmul(down.reshape([rank, inputs * height * width]));
+        let product = product.reshape([outputs, inputs, height, width]).mul_scalar(scale);
+        self.weight = self.weight.clone().map(|weight| weight + product);
+    }
+}
+
+/// A 1x1 convolution with `weight` `[out_channels, in_channels, 1, 1]`, as a product of matrices: burn's gradient of a
+/// convolution's weights costs three times as much, as it is made for large kernels.
+fn mix_channels(x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    let [batch, in_channels, height, width] = x.dims();
+    let [out_channels, ..] = weight.dims();
+    let pixels = x.reshape([batch, in_channels, height * width]);
+    let product = weight.reshape([1, out_channels, in_channels]).matmul(pixels);
+    product.reshape([batch, out_channels, height, width])
+}

@@ -1,0 +1,84 @@
+//! `atelier sample` with the small painter: seeds, latents, adapters, and bad input.
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use support::{atelier, error_of, succeed};
+
+/// Few steps: the tests look at bytes, not at beauty.
+const QUICK: [&str; 8] =
+    ["--prompt", "a seascape with a beach at dawn", "--steps", "2", "--size", "64x48", "--device", "cpu"];
+
+fn sample(out: &Path, more: &[&str]) {
+    let out = out.display().to_string();
+    succeed(&[&["sample"], &QUICK[..], &["--out", &out], more].concat());
+}
+
+fn refused(more: &[&str]) -> (Option<i32>, String) {
+    error_of(&mut atelier(&[&["sample"], &QUICK[..], more].concat()))
+}
+
+fn pixels(path: PathBuf) -> Vec<u8> {
+    image::open(path).expect("a picture").into_rgb8().into_raw()
+}
+
+#[test]
+fn a_seed_gives_its_picture_wherever_it_stands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [several, single] = ["several", "single"].map(|name| folder.path().join(name));
+    sample(&several, &["--count", "3", "--seed", "5", "--batch", "2"]);
+    sample(&single, &["--seed", "7"]);
+    let picture = pixels(several.join("00002-7.png"));
+    assert_eq!(picture, pixels(single.join("00000-7.png")));
+    assert_ne!(picture, pixels(several.join("00001-6.png")));
+    assert_eq!(image::image_dimensions(single.join("00000-7.png")).expect("a picture"), (64, 48));
+    // A second run adds to the folder.
+    sample(&single, &["--seed", "7"]);
+    assert_eq!(picture, pixels(single.join("00001-7.png")));
+    let bytes = fs::read(single.join("00001-7.png")).expect("a file");
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("a seascape with a beach at dawn\nSteps: 2, Sampler: DDPM, CFG scale: 2, Seed: 7"));
+}
+
+#[test]
+fn latents_are_written_and_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let more = ["--count", "2", "--scheduler", "ddim"];
+    sample(folder.path(), &[&more[..], &["--save-latents", &file("a.safetensors")]].concat());
+    let from_file = ["--latents", &file("a.safetensors"), "--save-latents", &file("b.safetensors")];
+    sample(folder.path(), &[&more[..], &from_file].concat());
+    sample(folder.path(), &[&more[..], &from_file].concat());
+    let (first, second) =
+        (pixels(folder.path().join("00002-0.png")), pixels(folder.path().join("00004-0.png")));
+    assert_eq!(first, second);
+    assert_ne!(first, pixels(folder.path().join("00000-0.png")));
+    let (code, message) = refused(&["--latents", &file("a.safetensors")]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("has shape [2, 4, 12, 16], but 1 pictures of 64x48 pixels need [1, 4, 12, 16]"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_cannot_be_painted_is_said() {
+    for (more, code, expected) in [
+        (["--size", "100x64"], 2, "both sides must be multiples of 8"),
+        (["--seed", "9223372036854775808"], 2, "below 2^63"),
+        (["--seed", "-1"], 2, "unexpected argument '-1'"),
+        (["--count", "0"], 2, "--count must be at least 1"),
+        (["--scheduler", "heun"], 2, "choose ddpm, ddim, euler or dpm-solver"),
+        (["--lora", "nowhere.safetensors:0.5"], 1, "nowhere.safetensors"),
+        (["--model", "nowhere"], 1, "a diffusers model folder is expected"),
+    ] {
+        // A flag may stand once.
+        let quick = QUICK.chunks(2).filter(|pair| pair[0] != more[0]).flatten().copied();
+        let words: Vec<&str> = ["sample"].into_iter().chain(quick).chain(more).collect();
+        let (found, message) = error_of(&mut atelier(&words));
+        assert!(found == Some(code) && message.contains(expected), "{found:?} {message}");
+    }
+}
