@@ -17,7 +17,7 @@ const BATCH: usize = 16;
 fn denoiser(criterion: &mut Criterion) {
     let device = Device::flex();
     let painter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/painter");
-    let model = Pipeline::load(&painter as &Path, &device).expect("the shipped painter loads").unet;
+    let model = Pipeline::load(&painter as &Path, &device).expect("the shipped painter loads").denoiser;
     let normal = Distribution::Normal(0.0, 1.0);
     let sample = Tensor::<4>::random([BATCH, 4, 32, 32], normal, &device);
     let timesteps = Tensor::<1>::full([BATCH], 500.0, &device);

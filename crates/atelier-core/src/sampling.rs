@@ -1,7 +1,7 @@
 //! Sampling: from noise to latents, with classifier-free guidance.
 
 use crate::{
-    models::unet_2d_condition::UNet2DConditionModel,
+    models::{denoiser::Denoiser, prompt_embeddings::PromptEmbeddings},
     noise::NoiseSource,
     schedulers::{Scheduler, SchedulerError},
 };
@@ -28,13 +28,13 @@ pub enum SamplingError {
     Shape(String),
 }
 
-/// What the model is told: states of the text encoder, `[batch, tokens, features]`.
+/// What the model is told.
 #[derive(Debug, Clone)]
 pub struct Conditioning {
-    /// For the prompt.
-    pub prompt: Tensor<3>,
+    /// The prompts' embeddings, one row per picture.
+    pub prompt: PromptEmbeddings,
     /// For the negative (or empty) prompt; one row serves the whole batch. Needed for guidance.
-    pub negative: Option<Tensor<3>>,
+    pub negative: Option<PromptEmbeddings>,
     /// Guidance scale s of `e_neg + s (e_prompt - e_neg)` (Ho and Salimans, arXiv 2207.12598); 1 is no guidance and
     /// costs one forward instead of two.
     pub guidance_scale: f64,
@@ -64,7 +64,7 @@ pub struct SamplingStep<'a> {
 /// # Errors
 /// [`SamplingError`] when cancelled, or when shapes or scheduler do not fit.
 pub async fn sample(
-    unet: &UNet2DConditionModel,
+    denoiser: &Denoiser,
     scheduler: &mut dyn Scheduler,
     latents: Tensor<4>,
     conditioning: &Conditioning,
@@ -72,7 +72,7 @@ pub async fn sample(
     mut on_step: impl AsyncFnMut(SamplingStep<'_>) -> ControlFlow<()>,
 ) -> Result<Tensor<4>, SamplingError> {
     let [batch, channels, height, width] = latents.dims();
-    let [rows, tokens, features] = conditioning.prompt.dims();
+    let rows = conditioning.prompt.rows();
     if rows != batch || noises.len() != batch {
         return Err(SamplingError::Shape(format!(
             "{batch} pictures need {batch} prompts and {batch} noise sources, not {rows} and {}",
@@ -83,8 +83,10 @@ pub async fn sample(
     let states = match (&conditioning.negative, guided) {
         (_, false) => conditioning.prompt.clone(),
         (Some(negative), true) => {
-            let negative = negative.clone().expand([batch, tokens, features]);
-            Tensor::cat(vec![negative, conditioning.prompt.clone()], 0)
+            let rows = negative.rows();
+            let negative = negative.clone();
+            let negative = if rows == batch { negative } else { negative.expand(batch) };
+            PromptEmbeddings::cat(vec![negative, conditioning.prompt.clone()])
         }
         (None, true) => {
             return Err(SamplingError::Shape(
@@ -101,12 +103,12 @@ pub async fn sample(
         let input = scheduler.scale_model_input(latents.clone(), index);
         let output = if guided {
             let times = Tensor::full([2 * batch], timestep, &device);
-            let both = unet.forward(Tensor::cat(vec![input.clone(), input], 0), times, states.clone());
+            let both = denoiser.forward(Tensor::cat(vec![input.clone(), input], 0), times, states.clone());
             let negative = both.clone().slice([0..batch]);
             let prompted = both.slice([batch..2 * batch]);
             negative.clone() + (prompted - negative).mul_scalar(conditioning.guidance_scale)
         } else {
-            unet.forward(input, Tensor::full([batch], timestep, &device), states.clone())
+            denoiser.forward(input, Tensor::full([batch], timestep, &device), states.clone())
         };
         let noise = scheduler.needs_noise(index).then(|| {
             let rows = noises.iter_mut().map(|source| source.normal([1, channels, height, width], &device));

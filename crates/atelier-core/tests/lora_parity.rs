@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use atelier_core::lora::{Component, LoraAdapter, LoraConfig, LoraFile};
 use atelier_core::models::unet_2d_condition::{UNet2DConditionModel, UNet2DConditionModelConfig};
 use atelier_core::noise::NoiseSource;
-use atelier_core::weights::{self, Precision, TensorValues};
+use atelier_core::weights::{self, Precision, TensorValues, WeightsFile};
 use burn::tensor::{Device, Tensor};
 use futures_lite::future::block_on;
 use support::{Fixture, assert_close};
@@ -36,12 +36,14 @@ fn output(model: &UNet2DConditionModel) -> Tensor<4> {
 }
 
 fn expected(name: &str) -> Tensor<4> {
-    let (tensors, _) = weights::read_tensors(&fs::read(path("outputs.safetensors")).unwrap()).unwrap();
+    let (tensors, _) =
+        weights::read_tensors(&WeightsFile::open(&path("outputs.safetensors")).unwrap()).unwrap();
     tensors[name].to_tensor(&Device::flex()).unwrap()
 }
 
 fn read(bytes: &[u8]) -> LoraAdapter {
-    let (tensors, metadata) = weights::read_tensors(bytes).unwrap();
+    let file = WeightsFile::from_bytes("lora", bytes.to_vec()).unwrap();
+    let (tensors, metadata) = weights::read_tensors(&file).unwrap();
     let file = LoraFile::new(tensors, &metadata).unwrap();
     assert_eq!(file.components().collect::<Vec<_>>(), [Component::Unet]);
     file.adapter(Component::Unet, &model(), &Device::flex()).unwrap().unwrap()

@@ -2,15 +2,13 @@
 
 use crate::{atomic, error::TrainError};
 use atelier_core::{
-    lora::{Component, LoraAdapter, LoraFile},
+    lora::{Component, LoraAdapter, LoraError, LoraFile},
+    models::{denoiser::DenoiserConfig, layers::Adaptable},
     pipeline::Pipeline,
-    weights::{self, Precision},
+    weights::{self, Precision, WeightsFile},
 };
 use burn::tensor::Device;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The name that diffusers gives to LoRA files.
 pub const FILE: &str = "pytorch_lora_weights.safetensors";
@@ -29,25 +27,28 @@ pub fn find(path: &Path) -> Option<PathBuf> {
 /// [`TrainError::LoraFile`] names the file and what in it does not fit the model.
 pub fn attach(pipeline: &Pipeline, file: &Path, scale: f64, device: &Device) -> Result<Pipeline, TrainError> {
     let failed = |reason: String| TrainError::LoraFile { path: file.to_owned(), reason };
-    let bytes = fs::read(file).map_err(|error| failed(error.to_string()))?;
-    let (tensors, metadata) = weights::read_tensors(&bytes).map_err(|error| failed(error.to_string()))?;
+    let weights = WeightsFile::open(file).map_err(|error| failed(error.to_string()))?;
+    let (tensors, metadata) = weights::read_tensors(&weights).map_err(|error| failed(error.to_string()))?;
     let lora = LoraFile::new(tensors, &metadata).map_err(|error| failed(error.to_string()))?;
     let mut pipeline = pipeline.clone();
     for component in lora.components() {
-        let attached = match component {
-            Component::Unet => lora
-                .adapter(component, &pipeline.unet, device)
-                .and_then(|adapter| adapter.map(|it| it.attach(&pipeline.unet, scale)).transpose())
-                .map(|unet| pipeline.unet = unet.unwrap_or(pipeline.unet.clone())),
-            Component::TextEncoder => lora
-                .adapter(component, &pipeline.text_encoder, device)
-                .and_then(|adapter| adapter.map(|it| it.attach(&pipeline.text_encoder, scale)).transpose())
-                .map(|encoder| pipeline.text_encoder = encoder.unwrap_or(pipeline.text_encoder.clone())),
-            Component::Transformer | Component::TextEncoder2 => {
-                return Err(failed(format!(
-                    "is for another model: it has an adapter for the {}, which this model lacks",
-                    component.key()
-                )));
+        let attached = if component == denoiser_component(&pipeline) {
+            attach_to(&mut pipeline.denoiser, &lora, component, scale, device)
+        } else {
+            match (component, &mut pipeline.second_text_encoder) {
+                (Component::TextEncoder, _) => {
+                    attach_to(&mut pipeline.text_encoder, &lora, component, scale, device)
+                }
+                (Component::TextEncoder2, Some(second)) => {
+                    attach_to(&mut second.model, &lora, component, scale, device)
+                }
+                _ => {
+                    let part = component.key();
+                    let reason = format!(
+                        "is for another model: it has an adapter for the {part}, which this model lacks"
+                    );
+                    return Err(failed(reason));
+                }
             }
         };
         attached.map_err(|error| failed(error.to_string()))?;
@@ -55,12 +56,38 @@ pub fn attach(pipeline: &Pipeline, file: &Path, scale: f64, device: &Device) -> 
     Ok(pipeline)
 }
 
-/// Writes `adapter` of a UNet as diffusers' `load_lora_weights` reads it.
+/// What files call the denoiser of `pipeline`.
+fn denoiser_component(pipeline: &Pipeline) -> Component {
+    match pipeline.denoiser_config {
+        DenoiserConfig::Unet(_) => Component::Unet,
+    }
+}
+
+fn attach_to<M: Adaptable + Clone>(
+    model: &mut M,
+    lora: &LoraFile,
+    component: Component,
+    scale: f64,
+    device: &Device,
+) -> Result<(), LoraError> {
+    if let Some(adapter) = lora.adapter(component, model, device)? {
+        *model = adapter.attach(model, scale)?;
+    }
+    Ok(())
+}
+
+/// Writes `adapter` of `pipeline`'s denoiser as diffusers' `load_lora_weights` reads it.
 ///
 /// # Errors
 /// [`TrainError::Weights`] for weights that are not finite, [`TrainError::Atomic`] for a disk that is full.
-pub fn save(adapter: &LoraAdapter, file: &Path, precision: Precision) -> Result<(), TrainError> {
-    let (tensors, metadata) = futures_lite::future::block_on(adapter.to_tensors(Component::Unet))?;
+pub fn save(
+    adapter: &LoraAdapter,
+    pipeline: &Pipeline,
+    file: &Path,
+    precision: Precision,
+) -> Result<(), TrainError> {
+    let (tensors, metadata) =
+        futures_lite::future::block_on(adapter.to_tensors(denoiser_component(pipeline)))?;
     let bytes = weights::write_tensors(&tensors, precision, &metadata)?;
     Ok(atomic::write_file(file, |writer| writer.write_all(&bytes))?)
 }

@@ -8,9 +8,11 @@ use atelier_core::{
     models::{
         ModelError,
         activation::Activation,
+        autoencoder::{Autoencoder, AutoencoderConfig},
         autoencoder_tiny::AutoencoderTinyConfig,
         clip_text::CLIPTextConfig,
         config::OneOrMany,
+        denoiser::{Denoiser, DenoiserConfig},
         unet_2d_condition::{AdditionEmbedType, DownBlockType, UNet2DConditionModelConfig, UpBlockType},
     },
     pipeline::Pipeline,
@@ -100,13 +102,20 @@ pub fn small_painter<'a>(
     let padding = pictures::read(text_encoder.forward(padding))?;
     let mut unet_words = WordPassing::ignoring(padding, unet_config.addition_embed_type_num_heads);
     Ok(Pipeline {
-        vae: vae_config.init(device).map_err(failed)?.materialize().map(&mut ColourPassing::default()),
-        unet: unet_config.init(device).map_err(failed)?.materialize().map(&mut unet_words),
+        vae: Autoencoder::Tiny(
+            vae_config.init(device).map_err(failed)?.materialize().map(&mut ColourPassing::default()),
+        ),
+        denoiser: Denoiser::Unet(
+            unet_config.init(device).map_err(failed)?.materialize().map(&mut unet_words),
+        ),
         text_encoder,
-        unet_config,
-        vae_config,
+        denoiser_config: DenoiserConfig::Unet(unet_config),
+        vae_config: AutoencoderConfig::Tiny(vae_config),
         text_config,
         tokenizer,
+        second_text_encoder: None,
+        clip_skip: 0,
+        force_zeros_for_empty_prompt: false,
         scheduler_config,
     })
 }

@@ -5,7 +5,7 @@ use atelier_core::{
     explanation::{
         Calibration, Explainer, ExplanationError, ExplanationOptions, LeafExplanation, NodeSummary, summarise,
     },
-    pipeline::Pipeline,
+    pipeline::{Pipeline, SizeConditions},
 };
 use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
 use burn::tensor::{Tensor, TensorData};
@@ -87,14 +87,15 @@ impl<'a> PictureExplainer<'a> {
         caption: &str,
         ids: &[&str],
     ) -> Result<Vec<LeafExplanation>, TrainError> {
-        let device = device_of(&self.auxiliary.unet);
+        let device = device_of(&self.auxiliary.denoiser);
         let schedule = self.auxiliary.noise_schedule()?;
         let failed = |error: ExplanationError| TrainError::DeviceLost(error.to_string());
         let kind = self.auxiliary.scheduler_config.prediction_type;
         let explainer =
-            Explainer::new(&self.auxiliary.unet, &schedule, kind, &self.calibration, self.options)
+            Explainer::new(&self.auxiliary.denoiser, &schedule, kind, &self.calibration, self.options)
                 .map_err(failed)?;
         let (width, height) = (image.width() as usize, image.height() as usize);
+        let sizes = [SizeConditions::whole(height, width)];
         let pixels =
             Tensor::from_data(TensorData::new(picture::to_chw(image), [1, 3, height, width]), &device);
         let noisy = explainer.picture(&self.auxiliary.encode_pictures(pixels));
@@ -108,8 +109,11 @@ impl<'a> PictureExplainer<'a> {
                     prompt(vec![leaf.positive.phrase.clone()], Vec::new()),
                     prompt(Vec::new(), vec![leaf.negative.phrase.clone()]),
                 ];
-                let states = self.auxiliary.encode_prompts(&[&prompts[0], &prompts[1]], &device)?;
-                let (positive, negative) = (states.clone().slice([0..1]), states.slice([1..2]));
+                let embeddings = |prompt: &str| {
+                    let prompt = self.auxiliary.encode_prompts(&[prompt], &device)?;
+                    Ok::<_, TrainError>(self.auxiliary.with_sizes(prompt, &sizes))
+                };
+                let (positive, negative) = (embeddings(&prompts[0])?, embeddings(&prompts[1])?);
                 futures_lite::future::block_on(explainer.leaf(&noisy, id, &positive, &negative))
                     .map_err(failed)
             })

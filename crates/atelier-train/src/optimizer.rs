@@ -111,8 +111,8 @@ struct Update<'a> {
 }
 
 impl ModuleMapper for Update<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
@@ -199,8 +199,8 @@ pub fn named_parameters<M: Module>(model: &M) -> NamedTensors {
         values: NamedTensors,
     }
     impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.enter(name);
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
         }
         fn exit_module(&mut self, _name: &str, _container_type: &str) {
             self.path.exit();
@@ -221,8 +221,8 @@ pub fn with_parameters<M: Module>(model: M, values: &NamedTensors) -> M {
         values: &'a NamedTensors,
     }
     impl ModuleMapper for Replace<'_> {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.enter(name);
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
         }
         fn exit_module(&mut self, _name: &str, _container_type: &str) {
             self.path.exit();
@@ -251,11 +251,12 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
 
 /// The dotted path of the parameter that is being visited.
 #[derive(Debug, Default)]
-struct ParameterPath(Vec<String>);
+struct ParameterPath(Vec<Option<String>>);
 
 impl ParameterPath {
-    fn enter(&mut self, name: &str) {
-        self.0.push(name.to_owned());
+    /// The variant of an enum is no part of the name.
+    fn enter(&mut self, name: &str, container: &str) {
+        self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
     }
 
     fn exit(&mut self) {
@@ -263,7 +264,7 @@ impl ParameterPath {
     }
 
     fn name(&self) -> String {
-        self.0.join(".")
+        self.0.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
     }
 }
 

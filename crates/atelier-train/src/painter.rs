@@ -2,8 +2,9 @@
 
 use crate::{error::TrainError, options::TrainOptions, picture, pictures, trainer::device_of};
 use atelier_core::{
+    models::autoencoder::Autoencoder,
     noise::{NoiseSource, seeded_latents},
-    pipeline::Pipeline,
+    pipeline::{Pipeline, SizeConditions},
     sampling::{Conditioning, SamplingStep, sample},
     schedulers::SchedulerKind,
 };
@@ -49,6 +50,30 @@ impl Default for PaintOptions {
     }
 }
 
+impl PaintOptions {
+    /// What suits `pipeline`: the size that its denoiser was made for, the sampler of its folder, and the guidance that
+    /// models of its kind are used with.
+    pub fn for_model(pipeline: &Pipeline) -> Self {
+        let factor = pipeline.vae_config.downsampling_factor();
+        let [height, width] = pipeline.denoiser_config.sample_size().unwrap_or([64; 2]);
+        let scheduler = SchedulerKind::of_class(pipeline.scheduler_config.class_name());
+        let (guidance_scale, scheduler) = match (&pipeline.vae, &pipeline.second_text_encoder) {
+            // Small painters: samplers that add no noise on the way leave specks.
+            (Autoencoder::Tiny(_), _) => (2.0, SchedulerKind::Ddpm),
+            (Autoencoder::Kl(_), None) => (7.5, scheduler.unwrap_or(SchedulerKind::Ddim)),
+            (Autoencoder::Kl(_), Some(_)) => (5.0, scheduler.unwrap_or(SchedulerKind::Euler)),
+        };
+        Self {
+            negative_prompt: String::new(),
+            steps: 50,
+            guidance_scale,
+            scheduler,
+            size: [width, height].map(|side| (side * factor) as u32),
+            batch: 8,
+        }
+    }
+}
+
 /// Paints one picture for each `(prompt, seed)`; `progress` is told the pictures done as a fraction of all, after each
 /// step of a batch, and cancels with `Break`. On the CPU several batches are painted at once.
 ///
@@ -60,7 +85,7 @@ pub fn paint(
     options: &PaintOptions,
     progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Vec<RgbImage>, TrainError> {
-    let device = device_of(&pipeline.unet);
+    let device = device_of(&pipeline.denoiser);
     // One batch leaves cores of the CPU idle; a GPU takes batches one by one.
     let workers = if device == Device::flex() { rayon::current_num_threads() } else { 1 };
     let size = options.batch.min(requests.len().div_ceil(workers)).max(1);
@@ -129,7 +154,7 @@ fn paint_batch(
 /// Unit Gaussian noise of each seed, `[seeds, channels, height, width]`.
 pub fn initial_latents(pipeline: &Pipeline, seeds: &[u64], options: &PaintOptions) -> Tensor<4> {
     let [width, height] = options.size.map(|side| side as usize);
-    seeded_latents(seeds, pipeline.latent_shape(height, width), &device_of(&pipeline.unet))
+    seeded_latents(seeds, pipeline.latent_shape(height, width), &device_of(&pipeline.denoiser))
 }
 
 /// Denoises `latents` (unit Gaussian noise, `[batch, channels, height, width]`) with one prompt for each; `seeds` decide
@@ -145,18 +170,22 @@ pub fn denoise(
     options: &PaintOptions,
     on_step: &mut dyn FnMut(&SamplingStep<'_>) -> ControlFlow<()>,
 ) -> Result<Tensor<4>, TrainError> {
-    let device = device_of(&pipeline.unet);
+    let device = device_of(&pipeline.denoiser);
     let mut scheduler = options.scheduler.build(&pipeline.scheduler_config)?;
     scheduler.set_timesteps(options.steps)?;
+    let [_, _, height, width] = latents.dims();
+    let factor = pipeline.vae_config.downsampling_factor();
+    let sizes = [SizeConditions::whole(height * factor, width * factor)];
+    let negative = pipeline.encode_negative_prompt(&options.negative_prompt, &device)?;
     let conditioning = Conditioning {
-        prompt: pipeline.encode_prompts(prompts, &device)?,
-        negative: Some(pipeline.encode_prompts(&[options.negative_prompt.as_str()], &device)?),
+        prompt: pipeline.with_sizes(pipeline.encode_prompts(prompts, &device)?, &sizes),
+        negative: Some(pipeline.with_sizes(negative, &sizes)),
         guidance_scale: options.guidance_scale,
     };
     // Noise on the way comes from a stream of its own, lest it repeat the initial noise.
     let mut noises: Vec<NoiseSource> = seeds.iter().map(|&seed| NoiseSource::with_stream(seed, 1)).collect();
     Ok(futures_lite::future::block_on(sample(
-        &pipeline.unet,
+        &pipeline.denoiser,
         scheduler.as_mut(),
         latents,
         &conditioning,

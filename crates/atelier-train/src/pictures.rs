@@ -6,7 +6,10 @@ use crate::{
     picture,
     trainer::{Events, TrainEvent},
 };
-use atelier_core::{noise::NoiseSource, pipeline::Pipeline};
+use atelier_core::{
+    noise::NoiseSource,
+    pipeline::{Pipeline, SizeConditions},
+};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -109,7 +112,8 @@ impl PictureCache {
                 return Err(TrainError::Interrupted { step: 0 });
             }
         }
-        Ok(LatentCache { rows, shape })
+        let factor = pipeline.vae_config.downsampling_factor();
+        Ok(LatentCache { rows, shape, factor })
     }
 }
 
@@ -118,9 +122,17 @@ impl PictureCache {
 pub struct LatentCache {
     rows: Vec<Vec<f32>>,
     shape: [usize; 3],
+    /// Pixels per latent pixel, in each direction.
+    factor: usize,
 }
 
 impl LatentCache {
+    /// The sizes of the pictures `examples`.
+    pub fn sizes(&self, examples: &[usize]) -> Vec<SizeConditions> {
+        let [_, height, width] = self.shape;
+        vec![SizeConditions::whole(height * self.factor, width * self.factor); examples.len()]
+    }
+
     /// How many pictures there are.
     pub fn len(&self) -> usize {
         self.rows.len()

@@ -25,8 +25,7 @@ use crate::{
     options::TrainOptions, pictures::PictureCache, tasks::TrainedDenoiser, trainer::Events,
 };
 use atelier_core::{
-    lora::LoraAdapter, models::unet_2d_condition::UNet2DConditionModel, noise::NoiseSource,
-    pipeline::Pipeline, weights::Precision,
+    lora::LoraAdapter, models::denoiser::Denoiser, noise::NoiseSource, pipeline::Pipeline, weights::Precision,
 };
 use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
 use burn::{
@@ -101,15 +100,15 @@ fn trained(
     match options.lora() {
         Some(config) => {
             let mut noise = NoiseSource::with_stream(options.seed, ADAPTER_STREAM);
-            let adapter = LoraAdapter::new(&pipeline.unet, &config, &mut noise, device)?;
+            let adapter = LoraAdapter::new(&pipeline.denoiser, &config, &mut noise, device)?;
             Ok(TrainedDenoiser::Adapter(adapter.train()))
         }
-        None => Ok(TrainedDenoiser::Whole(trainable(&pipeline.unet, &options.target_modules)?)),
+        None => Ok(TrainedDenoiser::Whole(trainable(&pipeline.denoiser, &options.target_modules)?)),
     }
 }
 
 /// `model` with gradients, for parameters whose name contains one of `modules`; for all where `modules` is empty.
-fn trainable(model: &UNet2DConditionModel, modules: &[String]) -> Result<UNet2DConditionModel, TrainError> {
+fn trainable(model: &Denoiser, modules: &[String]) -> Result<Denoiser, TrainError> {
     let names = named_parameters(model);
     if let Some(unknown) = modules.iter().find(|module| !names.keys().any(|name| name.contains(*module))) {
         let known: BTreeSet<&str> = names.keys().filter_map(|name| name.split('.').next()).collect();
@@ -151,10 +150,10 @@ fn finish_trained(
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
     match trained {
-        TrainedDenoiser::Whole(unet) => finish(&Pipeline { unet, ..pipeline }, options, events),
+        TrainedDenoiser::Whole(denoiser) => finish(&Pipeline { denoiser, ..pipeline }, options, events),
         TrainedDenoiser::Adapter(adapter) => {
             let path = options.output_dir.join(adapter::FILE);
-            adapter::save(&adapter, &path, options.save_precision.into())?;
+            adapter::save(&adapter, &pipeline, &path, options.save_precision.into())?;
             let _ = events(crate::trainer::TrainEvent::Saved(path.clone()));
             Ok(path)
         }

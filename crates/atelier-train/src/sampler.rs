@@ -10,7 +10,7 @@ use crate::{
 use atelier_core::{
     pipeline::Pipeline,
     schedulers::SchedulerKind,
-    weights::{self, Metadata, Precision, TensorValues},
+    weights::{self, Metadata, Precision, TensorValues, WeightsFile},
 };
 use burn::tensor::Tensor;
 use std::{
@@ -111,8 +111,8 @@ fn check(pipeline: &Pipeline, options: &SampleOptions) -> Result<(), TrainError>
 
 fn read_latents(file: &Path, pipeline: &Pipeline, options: &SampleOptions) -> Result<Tensor<4>, TrainError> {
     let failed = |reason: String| TrainError::File { path: file.to_owned(), reason };
-    let bytes = fs::read(file).map_err(|error| failed(error.to_string()))?;
-    let (tensors, _) = weights::read_tensors(&bytes).map_err(|error| failed(error.to_string()))?;
+    let read = WeightsFile::open(file).and_then(|file| weights::read_tensors(&file));
+    let (tensors, _) = read.map_err(|error| failed(error.to_string()))?;
     let Some(values) = tensors.get(LATENTS) else {
         let found: Vec<&str> = tensors.keys().map(String::as_str).take(8).collect();
         return Err(failed(format!("has no tensor `{LATENTS}`, but {}", found.join(", "))));
@@ -127,7 +127,7 @@ fn read_latents(file: &Path, pipeline: &Pipeline, options: &SampleOptions) -> Re
             options.count
         )));
     }
-    Ok(values.to_tensor(&device_of(&pipeline.unet))?)
+    Ok(values.to_tensor(&device_of(&pipeline.denoiser))?)
 }
 
 fn write_latents(file: &Path, latents: Tensor<4>) -> Result<(), TrainError> {

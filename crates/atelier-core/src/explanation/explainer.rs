@@ -2,7 +2,7 @@
 
 use super::Calibration;
 use crate::{
-    models::unet_2d_condition::UNet2DConditionModel,
+    models::{denoiser::Denoiser, prompt_embeddings::PromptEmbeddings},
     noise::NoiseSource,
     schedulers::{NoiseSchedule, PredictionType},
 };
@@ -90,7 +90,7 @@ struct NoisyBatch {
 /// Evaluates leaves of a picture with an attribute-conditioned model (the auxiliary model of the first stage).
 #[derive(Debug)]
 pub struct Explainer<'a> {
-    unet: &'a UNet2DConditionModel,
+    denoiser: &'a Denoiser,
     schedule: &'a NoiseSchedule,
     prediction_type: PredictionType,
     calibration: &'a Calibration,
@@ -101,7 +101,7 @@ impl<'a> Explainer<'a> {
     /// # Errors
     /// [`ExplanationError::Options`] if nothing would be drawn.
     pub fn new(
-        unet: &'a UNet2DConditionModel,
+        denoiser: &'a Denoiser,
         schedule: &'a NoiseSchedule,
         prediction_type: PredictionType,
         calibration: &'a Calibration,
@@ -113,7 +113,7 @@ impl<'a> Explainer<'a> {
                 "an explanation needs a batch of at least 1, at least 2 draws and timesteps within 0..1, not {options:?}"
             )));
         }
-        Ok(Self { unet, schedule, prediction_type, calibration, options })
+        Ok(Self { denoiser, schedule, prediction_type, calibration, options })
     }
 
     /// Noises the latents `[1, channels, height, width]` once for all leaves. Timesteps follow the golden ratio, so
@@ -145,7 +145,7 @@ impl<'a> Explainer<'a> {
         ExplainedPicture { batches, size: [height, width] }
     }
 
-    /// Evaluates one leaf; `positive` and `negative` are the text encoder's states `[1, tokens, features]` for the
+    /// Evaluates one leaf; `positive` and `negative` are the embeddings, one row each, of the
     /// caption with that leaf's positive and negative attribute.
     ///
     /// Stops as soon as the sign of the evidence is certain; each batch reads back once.
@@ -156,8 +156,8 @@ impl<'a> Explainer<'a> {
         &self,
         picture: &ExplainedPicture,
         leaf: &str,
-        positive: &Tensor<3>,
-        negative: &Tensor<3>,
+        positive: &PromptEmbeddings,
+        negative: &PromptEmbeddings,
     ) -> Result<LeafExplanation, ExplanationError> {
         let [height, width] = picture.size;
         let mut map = vec![0.0_f64; height * width];
@@ -199,19 +199,18 @@ impl<'a> Explainer<'a> {
     }
 
     /// `e(negative) - e(positive)` per pixel, averaged over channels, `[draws, height, width]`.
-    fn differences(&self, batch: &NoisyBatch, positive: &Tensor<3>, negative: &Tensor<3>) -> Tensor<3> {
+    fn differences(
+        &self,
+        batch: &NoisyBatch,
+        positive: &PromptEmbeddings,
+        negative: &PromptEmbeddings,
+    ) -> Tensor<3> {
         let count = batch.steps.len();
-        let [_, tokens, features] = positive.dims();
         let both = |a: &Tensor<4>| Tensor::cat(vec![a.clone(), a.clone()], 0);
-        let states = Tensor::cat(
-            vec![
-                negative.clone().expand([count, tokens, features]),
-                positive.clone().expand([count, tokens, features]),
-            ],
-            0,
-        );
+        let rows = |prompt: &PromptEmbeddings| prompt.clone().expand(count);
+        let states = PromptEmbeddings::cat(vec![rows(negative), rows(positive)]);
         let times = Tensor::cat(vec![batch.timesteps.clone(), batch.timesteps.clone()], 0);
-        let output = self.unet.forward(both(&batch.sample), times, states);
+        let output = self.denoiser.forward(both(&batch.sample), times, states);
         let steps: Vec<usize> = batch.steps.iter().chain(&batch.steps).copied().collect();
         let epsilon = self.schedule.to_epsilon(both(&batch.sample), output, &steps, self.prediction_type);
         let [_, _, height, width] = epsilon.dims();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::activation::Activation;
 use super::attention::multi_head_attention;
 use super::config::check_divisible;
-use super::layers::{Linear, adaptable};
+use super::layers::{Linear, LinearConfig, adaptable};
 use super::{ConfigError, ModelConfig, ModelError};
 
 const CLASS: &str = "CLIPTextModel";
@@ -32,6 +32,11 @@ pub struct CLIPTextConfig {
     pub max_position_embeddings: usize,
     /// Activation function of the feed-forward layers.
     pub hidden_act: Activation,
+    /// Channels of the prompt's vector, for [`CLIPTextModelWithProjection`].
+    pub projection_dim: usize,
+    /// The token that ends a text, whose state stands for the whole prompt. Folders written before transformers 4.31 say
+    /// 2, whatever the token is: it is then the one with the highest id.
+    pub eos_token_id: usize,
     /// Added to the variance in the layer normalisations.
     pub layer_norm_eps: f64,
     /// Standard deviation of the embeddings at random initialisation.
@@ -52,6 +57,8 @@ impl Default for CLIPTextConfig {
             num_hidden_layers: 12,
             num_attention_heads: 8,
             max_position_embeddings: 77,
+            projection_dim: 512,
+            eos_token_id: 49407,
             hidden_act: Activation::QuickGelu,
             layer_norm_eps: 1e-5,
             initializer_range: 0.02,
@@ -73,31 +80,49 @@ impl ModelConfig for CLIPTextConfig {
 }
 
 impl CLIPTextConfig {
-    /// A randomly initialised model (`CLIPPreTrainedModel._init_weights`).
+    /// A randomly initialised model (`CLIPPreTrainedModel._init_weights`), without the projection of the prompt's vector.
     ///
     /// # Errors
     ///
     /// [`ModelError::Config`] for values that contradict each other.
     pub fn init(&self, device: &Device) -> Result<CLIPTextModel, ModelError> {
         self.check()?;
+        Ok(CLIPTextModel { text_model: self.transformer(device) })
+    }
+
+    /// As [`Self::init`], with the projection of the prompt's vector.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::init`].
+    pub fn init_with_projection(&self, device: &Device) -> Result<CLIPTextModelWithProjection, ModelError> {
+        self.check()?;
+        check_divisible(CLASS, "projection_dim", self.projection_dim, 1, "channels")?;
+        let initializer = normal((self.hidden_size as f64).powf(-0.5) * self.initializer_factor);
+        Ok(CLIPTextModelWithProjection {
+            text_model: self.transformer(device),
+            text_projection: LinearConfig::new(self.hidden_size, self.projection_dim)
+                .with_bias(false)
+                .with_initializer(initializer)
+                .init(device),
+        })
+    }
+
+    fn transformer(&self, device: &Device) -> CLIPTextTransformer {
         let embedding = |count| {
             let initializer = normal(self.initializer_factor * self.initializer_range);
             EmbeddingConfig::new(count, self.hidden_size).with_initializer(initializer).init(device)
         };
-        Ok(CLIPTextModel {
-            text_model: CLIPTextTransformer {
-                embeddings: CLIPTextEmbeddings {
-                    token_embedding: embedding(self.vocab_size),
-                    position_embedding: embedding(self.max_position_embeddings),
-                },
-                encoder: CLIPEncoder {
-                    layers: (0..self.num_hidden_layers)
-                        .map(|_| CLIPEncoderLayer::new(self, device))
-                        .collect(),
-                },
-                final_layer_norm: self.layer_norm(device),
+        CLIPTextTransformer {
+            embeddings: CLIPTextEmbeddings {
+                token_embedding: embedding(self.vocab_size),
+                position_embedding: embedding(self.max_position_embeddings),
             },
-        })
+            encoder: CLIPEncoder {
+                layers: (0..self.num_hidden_layers).map(|_| CLIPEncoderLayer::new(self, device)).collect(),
+            },
+            final_layer_norm: self.layer_norm(device),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -159,20 +184,98 @@ struct CLIPEncoder {
 
 adaptable!(CLIPEncoder { layers });
 
+/// What an encoder makes of token ids.
+#[derive(Debug, Clone)]
+pub struct CLIPTextStates {
+    /// Every layer's output `[batch, length, hidden_size]`, after the embeddings, before the final layer norm
+    /// (`hidden_states` in transformers).
+    pub hidden_states: Vec<Tensor<3>>,
+    /// The last of them after the final layer norm.
+    pub last_hidden_state: Tensor<3>,
+    /// The last state of every text's end, `[batch, hidden_size]` (`pooler_output`).
+    pub pooler_output: Tensor<2>,
+}
+
+impl CLIPTextStates {
+    /// The output of the layer that is `layers` before the last one, without the final layer norm; 0 is the last.
+    ///
+    /// As far as there are layers; the embeddings come before the first.
+    pub fn hidden_state(&self, layers: usize) -> Tensor<3> {
+        let last = self.hidden_states.len() - 1;
+        self.hidden_states[last.saturating_sub(layers)].clone()
+    }
+}
+
+impl CLIPTextTransformer {
+    fn forward(&self, input_ids: Tensor<2, Int>, eos_token_id: usize) -> CLIPTextStates {
+        let [_, length] = input_ids.dims();
+        let positions = self.embeddings.position_embedding.weight.val().narrow(0, 0, length).unsqueeze::<3>();
+        let mut hidden = self.embeddings.token_embedding.forward(input_ids.clone()) + positions;
+        let mask = causal_mask(length, &hidden.device());
+        let mut hidden_states = vec![hidden.clone()];
+        for layer in &self.encoder.layers {
+            hidden = layer.forward(hidden, mask.clone());
+            hidden_states.push(hidden.clone());
+        }
+        let last_hidden_state = self.final_layer_norm.forward(hidden);
+        let pooler_output = at_end(last_hidden_state.clone(), input_ids, eos_token_id);
+        CLIPTextStates { hidden_states, last_hidden_state, pooler_output }
+    }
+}
+
+/// The states at the first end of text in every row.
+fn at_end(states: Tensor<3>, input_ids: Tensor<2, Int>, eos_token_id: usize) -> Tensor<2> {
+    const BEFORE_TRANSFORMERS_4_31: usize = 2;
+    let [rows, length] = input_ids.dims();
+    let is_end = match eos_token_id {
+        BEFORE_TRANSFORMERS_4_31 => {
+            let highest = input_ids.clone().max_dim(1).expand([rows, length]);
+            input_ids.equal(highest)
+        }
+        id => input_ids.equal_elem(id as i64),
+    };
+    // Earlier places count more, so that the largest is the first; without an end, it is the first place.
+    let earlier: Vec<f32> = (1..=length).rev().map(|place| place as f32).collect();
+    let earlier = Tensor::from_data(TensorData::new(earlier, [1, length]), &states.device());
+    let score = (is_end.float() * length as f32 + 1.0) * earlier;
+    let is_first = score.clone().equal(score.max_dim(1).expand([rows, length])).float();
+    (states * is_first.unsqueeze_dim(2)).sum_dim(1).squeeze_dim(1)
+}
+
 impl CLIPTextModel {
     /// Token ids `[batch, length]`, below `vocab_size` and at most `max_position_embeddings` of them, to the
     /// last hidden state `[batch, length, hidden_size]`, after the final layer norm.
     pub fn forward(&self, input_ids: Tensor<2, Int>) -> Tensor<3> {
-        let CLIPTextTransformer { embeddings, encoder, final_layer_norm } = &self.text_model;
-        let [_, length] = input_ids.dims();
-        let positions = embeddings.position_embedding.weight.val().narrow(0, 0, length).unsqueeze::<3>();
+        // Whichever state stands for the prompt, it is not used.
+        self.text_model.forward(input_ids, 0).last_hidden_state
+    }
 
-        let mut hidden = embeddings.token_embedding.forward(input_ids) + positions;
-        let mask = causal_mask(length, &hidden.device());
-        for layer in &encoder.layers {
-            hidden = layer.forward(hidden, mask.clone());
-        }
-        final_layer_norm.forward(hidden)
+    /// As [`Self::forward`], with everything else that pipelines take from the encoder.
+    pub fn states(&self, input_ids: Tensor<2, Int>, config: &CLIPTextConfig) -> CLIPTextStates {
+        self.text_model.forward(input_ids, config.eos_token_id)
+    }
+
+    /// Applies the final layer norm to the output of any layer, as `clip_skip` of diffusers' Stable Diffusion does.
+    pub fn final_layer_norm(&self, hidden_state: Tensor<3>) -> Tensor<3> {
+        self.text_model.final_layer_norm.forward(hidden_state)
+    }
+}
+
+/// Token ids to text states and a vector for each prompt (`transformers.CLIPTextModelWithProjection`).
+#[derive(Module, Debug)]
+pub struct CLIPTextModelWithProjection {
+    text_model: CLIPTextTransformer,
+    text_projection: Linear,
+}
+
+adaptable!(CLIPTextModelWithProjection { text_model });
+
+impl CLIPTextModelWithProjection {
+    /// As [`CLIPTextModel::states`], and `text_embeds`, `[batch, projection_dim]`.
+    pub fn states(&self, input_ids: Tensor<2, Int>, config: &CLIPTextConfig) -> (CLIPTextStates, Tensor<2>) {
+        let states = self.text_model.forward(input_ids, config.eos_token_id);
+        let text_embeds = self.text_projection.forward(states.pooler_output.clone());
+        (states, text_embeds)
     }
 }
 

@@ -5,13 +5,16 @@
 
 pub mod activation;
 pub mod attention;
+pub mod autoencoder;
 pub mod autoencoder_kl;
 pub mod autoencoder_tiny;
 pub mod clip_text;
 pub mod config;
+pub mod denoiser;
 pub mod embeddings;
 mod error;
 pub mod layers;
+pub mod prompt_embeddings;
 pub mod resampling;
 pub mod resnet;
 pub mod text_time_embedding;

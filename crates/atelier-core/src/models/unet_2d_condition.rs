@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::activation::Activation;
 use super::config::{OneOrMany, check_divisible, diffusers_identity, refuse_unless_neutral};
 use super::embeddings::{TimestepEmbedding, Timesteps};
-use super::layers::{Conv2d, adaptable};
+use super::layers::{Adaptable, Conv2d, LayerMut, adaptable};
+use super::prompt_embeddings::PromptEmbeddings;
 use super::resampling::conv_3x3;
 use super::resnet::ResnetOptions;
 use super::text_time_embedding::TextTimeEmbedding;
@@ -52,6 +53,8 @@ pub enum UpBlockType {
 pub enum AdditionEmbedType {
     /// One vector made of all text states.
     Text,
+    /// The prompt's vector and the sizes of the picture (SDXL).
+    TextTime,
 }
 
 /// The configuration of [`UNet2DConditionModel`]: the keys of diffusers' `config.json`, with its defaults.
@@ -100,8 +103,12 @@ pub struct UNet2DConditionModelConfig {
     pub use_linear_projection: bool,
     /// What is added to the timestep embedding, if anything.
     pub addition_embed_type: Option<AdditionEmbedType>,
-    /// Attention heads of that addition.
+    /// Attention heads of that addition, where it is made of text states.
     pub addition_embed_type_num_heads: usize,
+    /// Features of each of the six sizes, where they are added.
+    pub addition_time_embed_dim: Option<usize>,
+    /// Features of the prompt's vector and of all sizes together.
+    pub projection_class_embeddings_input_dim: Option<usize>,
     /// Keys that have no effect here; those that would have one are refused by [`Self::init`].
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -139,6 +146,8 @@ impl Default for UNet2DConditionModelConfig {
             use_linear_projection: false,
             addition_embed_type: None,
             addition_embed_type_num_heads: 64,
+            addition_time_embed_dim: None,
+            projection_class_embeddings_input_dim: None,
             other: Map::new(),
         }
     }
@@ -245,21 +254,14 @@ impl UNet2DConditionModelConfig {
             conv_in: conv_3x3(self.in_channels, first).init(device),
             time_proj: Timesteps::new(first, self.flip_sin_to_cos, self.freq_shift),
             time_embedding: TimestepEmbedding::new(first, temb_channels, self.act_fn, device),
-            add_embedding: match self.addition_embed_type {
-                Some(AdditionEmbedType::Text) => {
-                    let (text, heads) =
-                        (stages[0].attention.cross_attention_dim, self.addition_embed_type_num_heads);
-                    check_divisible(
-                        CLASS,
-                        "cross_attention_dim",
-                        text,
-                        heads,
-                        "`addition_embed_type_num_heads`",
-                    )?;
-                    Some(TextTimeEmbedding::new(text, temb_channels, heads, device))
-                }
-                None => None,
-            },
+            add_embedding: self.add_embedding(
+                stages[0].attention.cross_attention_dim,
+                temb_channels,
+                device,
+            )?,
+            add_time_proj: self
+                .addition_time_embed_dim
+                .map(|features| Timesteps::new(features, self.flip_sin_to_cos, self.freq_shift)),
             down_blocks,
             mid_block,
             up_blocks,
@@ -269,6 +271,38 @@ impl UNet2DConditionModelConfig {
             act: self.act_fn,
             conv_out: conv_3x3(first, self.out_channels).init(device),
             center_input_sample: self.center_input_sample,
+        })
+    }
+
+    fn add_embedding(
+        &self,
+        cross_attention_dim: usize,
+        temb_channels: usize,
+        device: &Device,
+    ) -> Result<Option<AddEmbedding>, ConfigError> {
+        Ok(match self.addition_embed_type {
+            None => None,
+            Some(AdditionEmbedType::Text) => {
+                let heads = self.addition_embed_type_num_heads;
+                let reason = "`addition_embed_type_num_heads`";
+                check_divisible(CLASS, "cross_attention_dim", cross_attention_dim, heads, reason)?;
+                let embedding = TextTimeEmbedding::new(cross_attention_dim, temb_channels, heads, device);
+                Some(AddEmbedding::Text(embedding))
+            }
+            Some(AdditionEmbedType::TextTime) => {
+                let features = self.addition_time_embed_dim.unwrap_or(0);
+                check_divisible(CLASS, "addition_time_embed_dim", features, 2, "sines and cosines")?;
+                let input = self.projection_class_embeddings_input_dim.unwrap_or(0);
+                let pooled = input.saturating_sub(SIZES * features);
+                let key = "projection_class_embeddings_input_dim";
+                check_divisible(CLASS, key, pooled, 1, "what the six sizes leave to the prompt's vector")?;
+                Some(AddEmbedding::TextTime(TimestepEmbedding::new(
+                    input,
+                    temb_channels,
+                    self.act_fn,
+                    device,
+                )))
+            }
         })
     }
 
@@ -344,6 +378,26 @@ impl UNet2DConditionModelConfig {
     }
 }
 
+/// The size conditions of SDXL: original height and width, top and left of the crop, target height and width.
+const SIZES: usize = 6;
+
+/// What is added to the timestep embedding.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one, and a module cannot be boxed")]
+enum AddEmbedding {
+    Text(TextTimeEmbedding),
+    TextTime(TimestepEmbedding),
+}
+
+impl Adaptable for AddEmbedding {
+    fn visit_layers(&mut self, name: &str, visitor: &mut dyn FnMut(&str, LayerMut<'_>)) {
+        match self {
+            Self::Text(embedding) => embedding.visit_layers(name, visitor),
+            Self::TextTime(embedding) => embedding.visit_layers(name, visitor),
+        }
+    }
+}
+
 /// Predicts the noise (or the velocity) in noisy latents, given a timestep and text states
 /// (`diffusers.models.unets.unet_2d_condition.UNet2DConditionModel`).
 #[derive(Module, Debug)]
@@ -351,7 +405,8 @@ pub struct UNet2DConditionModel {
     conv_in: Conv2d,
     time_proj: Timesteps,
     time_embedding: TimestepEmbedding,
-    add_embedding: Option<TextTimeEmbedding>,
+    add_embedding: Option<AddEmbedding>,
+    add_time_proj: Option<Timesteps>,
     down_blocks: Vec<DownBlock2D>,
     mid_block: UNetMidBlock2DCrossAttn,
     up_blocks: Vec<UpBlock2D>,
@@ -373,24 +428,30 @@ adaptable!(UNet2DConditionModel {
 
 impl UNet2DConditionModel {
     /// `sample`: noisy latents `[batch, in_channels, height, width]` of any size; `timesteps`: `[batch]`, as
-    /// floats; `encoder_hidden_states`: text states `[batch, length, cross_attention_dim]`.
+    /// floats; `prompt`: text states `[batch, length, cross_attention_dim]`, with a vector and sizes where the model takes
+    /// them.
     ///
     /// Returns `[batch, out_channels, height, width]`.
+    ///
+    /// # Panics
+    /// If the model takes a vector and sizes, and `prompt` has none.
     pub fn forward(
         &self,
         sample: Tensor<4>,
         timesteps: Tensor<1>,
-        encoder_hidden_states: Tensor<3>,
+        prompt: impl Into<PromptEmbeddings>,
     ) -> Tensor<4> {
+        let prompt = prompt.into();
         let sample = if self.center_input_sample { sample * 2.0 - 1.0 } else { sample };
-        let context = encoder_hidden_states;
         let temb = self.time_embedding.forward(self.time_proj.forward(timesteps));
         let temb = match &self.add_embedding {
-            Some(addition) => temb + addition.forward(context.clone()),
+            Some(AddEmbedding::Text(addition)) => temb + addition.forward(prompt.prompt_embeds.clone()),
+            Some(AddEmbedding::TextTime(addition)) => temb + addition.forward(self.vector_and_sizes(&prompt)),
             None => temb,
         };
         let temb = self.act.forward(temb);
 
+        let context = prompt.prompt_embeds;
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
@@ -401,5 +462,16 @@ impl UNet2DConditionModel {
             x = block.forward(x, &temb, &context, &mut skips);
         }
         self.conv_out.forward(self.act.forward(self.conv_norm_out.forward(x)))
+    }
+
+    /// The prompt's vector and the features of all sizes, `[batch, projection_class_embeddings_input_dim]`.
+    fn vector_and_sizes(&self, prompt: &PromptEmbeddings) -> Tensor<2> {
+        let parts = (&self.add_time_proj, &prompt.pooled_prompt_embeds, &prompt.time_ids);
+        let (Some(features), Some(pooled), Some(sizes)) = parts else {
+            panic!("this denoiser needs `pooled_prompt_embeds` and `time_ids`, as a pipeline gives them");
+        };
+        let [rows, count] = sizes.dims();
+        let sizes = features.forward(sizes.clone().reshape([rows * count])).reshape([rows as i32, -1]);
+        Tensor::cat(vec![pooled.clone(), sizes], 1)
     }
 }

@@ -34,6 +34,17 @@ impl SchedulerKind {
         }
     }
 
+    /// The sampler that diffusers' class `name` is, if it is one of these.
+    pub fn of_class(name: &str) -> Option<Self> {
+        Some(match name {
+            "DDPMScheduler" => Self::Ddpm,
+            "DDIMScheduler" => Self::Ddim,
+            "EulerDiscreteScheduler" => Self::Euler,
+            "DPMSolverMultistepScheduler" => Self::DpmSolverMultistep,
+            _ => return None,
+        })
+    }
+
     /// A sampler without timesteps.
     ///
     /// # Errors

@@ -3,9 +3,26 @@ use thiserror::Error;
 /// Weights that could not be read or written.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// Not a safetensors file, or only a part of one.
-    #[error("not a complete safetensors file (truncated or corrupt; fetch it again): {0}")]
-    Corrupt(#[from] safetensors::SafeTensorError),
+    /// Not a safetensors file.
+    #[error("not a safetensors file, or corrupt: {0}; download it again")]
+    Corrupt(String),
+    /// Half a download.
+    #[error("only {found} of {expected} bytes are there: the download was cut off; download the file again")]
+    Truncated {
+        /// The length of the file.
+        found: u64,
+        /// What its header announces.
+        expected: u64,
+    },
+    /// A pickle file, which can run any code when it is opened.
+    #[error(
+        "this is a pickle file, which may run code when it is opened; get the model in safetensors, or convert it with \
+         `save_pretrained(…, safe_serialization=True)` where you trust it"
+    )]
+    Pickle,
+    /// What git has in the place of a large file.
+    #[error("this is only a pointer to the file; fetch it with `git lfs pull`")]
+    Pointer,
     /// The names do not fit the model: other tensors are wanted than those in the file.
     #[error("the file is not for this model: {}", list_names(missing, unexpected))]
     Names {

@@ -8,18 +8,15 @@ use std::path::Path;
 use burn::module::Module;
 
 use super::save::to_bytes_blocking;
-use super::{Precision, WeightsError, load_into};
+use super::{Precision, WeightsError, WeightsFile, load_files};
 
-/// Replaces all parameters of `module` by those of the safetensors file at `path`: see [`load_into`].
+/// Replaces all parameters of `module` by those of the safetensors file at `path`: see [`load_files`].
 ///
 /// # Errors
 ///
-/// [`WeightsError::Io`] or [`WeightsError::InFile`], which name the file.
+/// As [`load_files`].
 pub fn load<M: Module>(module: M, path: &Path) -> Result<M, WeightsError> {
-    let bytes =
-        fs::read(path).map_err(|source| WeightsError::Io { path: path.display().to_string(), source })?;
-    load_into(module, &bytes)
-        .map_err(|source| WeightsError::InFile { path: path.display().to_string(), source: Box::new(source) })
+    load_files(module, &[WeightsFile::open(path)?])
 }
 
 /// Writes all parameters of `module` and the strings in `metadata` to a safetensors file at `path`: see

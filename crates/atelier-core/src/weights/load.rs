@@ -2,33 +2,48 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use half::{bf16, f16};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 
-use super::WeightsError;
 use super::names::{FileParameter, ModulePath};
+use super::{WeightsError, WeightsFile};
 use crate::models::autoencoder_kl;
 
-/// Replaces all parameters of `module` by those of a safetensors file, given as `bytes`.
+/// Replaces all parameters of `module` by those of a safetensors file, given as `bytes`: see [`load_files`].
+///
+/// # Errors
+///
+/// As [`load_files`].
+pub fn load_into<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> {
+    match WeightsFile::from_bytes("", bytes.to_vec()).and_then(|file| load_files(module, &[file])) {
+        // The caller knows where the bytes came from.
+        Err(WeightsError::InFile { source, .. }) => Err(*source),
+        result => result,
+    }
+}
+
+/// Replaces all parameters of `module` by those of safetensors files, which share the model among them.
 ///
 /// Tensors in f16 and bf16 are widened to f32. The parameters stay on their device and keep their identities;
 /// random initial values that nobody has looked at are never computed.
 ///
 /// # Errors
 ///
-/// Any [`WeightsError`] but those of files and devices. All tensors are checked before the first is replaced.
-pub fn load_into<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> {
-    let file = SafeTensors::deserialize(bytes)?;
+/// Any [`WeightsError`] but those of devices. Names and shapes are checked before the first value is read.
+pub fn load_files<M: Module>(module: M, files: &[WeightsFile]) -> Result<M, WeightsError> {
     let mut expected = ExpectedParameters::default();
     module.visit(&mut expected);
     let expected = expected.shapes;
-    let found: BTreeMap<String, TensorView<'_>> = file
-        .iter()
-        // Old files of transformers store this constant.
-        .filter(|(name, _)| !name.ends_with(".position_ids"))
-        .map(|(name, view)| (name_in_model(name, &expected), view))
-        .collect();
+    let mut found: BTreeMap<String, Source<'_>> = BTreeMap::new();
+    let mut shapes = BTreeMap::new();
+    for file in files {
+        for (name, shape) in file.tensors() {
+            // Old files of transformers store this constant.
+            if !name.ends_with(".position_ids") {
+                let in_model = name_in_model(name, &expected);
+                shapes.insert(in_model.clone(), shape);
+                found.insert(in_model, Source { file, name });
+            }
+        }
+    }
 
     let missing: Vec<String> = expected.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
     let unexpected: Vec<String> =
@@ -36,18 +51,21 @@ pub fn load_into<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> 
     if !missing.is_empty() || !unexpected.is_empty() {
         return Err(WeightsError::Names { missing, unexpected });
     }
-
-    let mut values = BTreeMap::new();
-    for (name, view) in found {
+    for (name, found) in shapes {
         let expected = &expected[&name];
-        if view.shape() != expected {
-            let (expected, found) = (expected.clone(), view.shape().to_vec());
-            return Err(WeightsError::Shape { name, expected, found });
+        if found != expected {
+            return Err(WeightsError::Shape { name, expected: expected.clone(), found: found.to_vec() });
         }
-        let floats = read_floats(&name, &view)?;
-        values.insert(name, floats);
     }
-    Ok(module.map(&mut Loader { path: ModulePath::default(), values }))
+    let mut loader = Loader { path: ModulePath::default(), found, error: None };
+    let module = module.map(&mut loader);
+    loader.error.map_or(Ok(module), Err)
+}
+
+/// Where a parameter's values are.
+struct Source<'a> {
+    file: &'a WeightsFile,
+    name: &'a str,
 }
 
 /// The name of a tensor in the model. Transformers 5 leaves out a prefix that its text encoders had until then, and that
@@ -56,22 +74,6 @@ fn name_in_model(name: &str, expected: &BTreeMap<String, Vec<usize>>) -> String 
     let other_names = [Some(format!("text_model.{name}")), autoencoder_kl::current_name(name)];
     let known = other_names.into_iter().flatten().find(|other| expected.contains_key(other));
     known.unwrap_or_else(|| name.to_owned())
-}
-
-/// The values of a tensor, all finite, in f32.
-pub(super) fn read_floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
-    let two_bytes =
-        |convert: fn([u8; 2]) -> f32| view.data().as_chunks::<2>().0.iter().copied().map(convert).collect();
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => view.data().as_chunks::<4>().0.iter().copied().map(f32::from_le_bytes).collect(),
-        Dtype::F16 => two_bytes(|bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => two_bytes(|bytes| bf16::from_le_bytes(bytes).to_f32()),
-        dtype => return Err(WeightsError::Dtype { name: name.to_owned(), dtype }),
-    };
-    match values.iter().find(|value| !value.is_finite()) {
-        Some(value) => Err(WeightsError::NotFinite { name: name.to_owned(), value: *value }),
-        None => Ok(values),
-    }
 }
 
 /// Collects the names and shapes, in PyTorch's layout, that a module needs.
@@ -100,13 +102,14 @@ impl ModuleVisitor for ExpectedParameters {
     }
 }
 
-/// Puts values, in PyTorch's layout and known to fit, into a module.
-struct Loader {
+/// Puts values, in PyTorch's layout and known to fit, into a module, until one cannot be read.
+struct Loader<'a> {
     path: ModulePath,
-    values: BTreeMap<String, Vec<f32>>,
+    found: BTreeMap<String, Source<'a>>,
+    error: Option<WeightsError>,
 }
 
-impl ModuleMapper for Loader {
+impl ModuleMapper for Loader<'_> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.path.enter(name, container_type);
     }
@@ -117,7 +120,14 @@ impl ModuleMapper for Loader {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let FileParameter { name, transposed } = self.path.parameter();
-        let Some(values) = self.values.remove(&name) else { return param };
+        let Some(source) = self.found.get(&name).filter(|_| self.error.is_none()) else { return param };
+        let values = match source.file.read(source.name) {
+            Ok(values) => values,
+            Err(error) => {
+                self.error = Some(error);
+                return param;
+            }
+        };
         let shape = param.lazy_shape();
         let values = if transposed { transpose(&values, shape[1], shape[0]) } else { values };
         let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
@@ -138,7 +148,9 @@ mod tests {
     use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
     use burn::tensor::Device;
     use futures_lite::future::block_on;
-    use safetensors::tensor::serialize;
+    use half::{bf16, f16};
+    use safetensors::Dtype;
+    use safetensors::tensor::{TensorView, serialize};
 
     use super::super::{Precision, to_bytes};
     use super::*;
@@ -245,7 +257,8 @@ mod tests {
         let bytes = file(|_| {});
         for length in 0..bytes.len() {
             let error = load_into(model(), &bytes[..length]).unwrap_err();
-            assert!(matches!(error, WeightsError::Corrupt(_)), "{length} bytes: {error}");
+            let noticed = matches!(error, WeightsError::Corrupt(_) | WeightsError::Truncated { .. });
+            assert!(noticed, "{length} bytes: {error}");
         }
     }
 

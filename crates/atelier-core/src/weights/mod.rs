@@ -5,8 +5,8 @@
 //! linear layers, and no trace of Rust's enum variants. burn-store can do the same; it is not used because it
 //! reports errors in burn's names and layouts, lets NaN pass, and writes the header in a random order.
 //!
-//! Files are read and written as a whole: [`load_into`] and [`to_bytes`] work on bytes and suit a browser,
-//! `load` and `save` add the file.
+//! A [`WeightsFile`] is read tensor by tensor, from bytes or from an open file; [`load_files`] puts one or several into a
+//! module. [`load_into`] and [`to_bytes`] work on bytes and suit a browser, `load` and `save` add the file.
 
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,6 +14,7 @@ mod file;
 mod load;
 mod names;
 mod save;
+mod source;
 mod tensors;
 
 /// The strings in the header of a safetensors file.
@@ -22,6 +23,7 @@ pub type Metadata = std::collections::BTreeMap<String, String>;
 pub use error::WeightsError;
 #[cfg(not(target_arch = "wasm32"))]
 pub use file::{load, save};
-pub use load::load_into;
+pub use load::{load_files, load_into};
 pub use save::{Precision, to_bytes};
+pub use source::WeightsFile;
 pub use tensors::{TensorValues, read_tensors, write_tensors};

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::SafeTensors;
 
-use super::load::read_floats;
 use super::save::{Precision, encode};
-use super::{Metadata, WeightsError};
+use super::{Metadata, WeightsError, WeightsFile};
 
 /// A tensor on its way to or from a file: its shape, in PyTorch's layout, and its values in a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,16 +65,13 @@ impl TensorValues {
 /// All tensors of a safetensors file, by name, and the strings in its metadata.
 ///
 /// # Errors
-/// [`WeightsError::Corrupt`], [`WeightsError::Dtype`] or [`WeightsError::NotFinite`], which names the tensor.
-pub fn read_tensors(bytes: &[u8]) -> Result<(BTreeMap<String, TensorValues>, Metadata), WeightsError> {
-    let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let metadata = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
-    let tensors = SafeTensors::deserialize(bytes)?;
-    let tensors = tensors.iter().map(|(name, view)| {
-        let values = TensorValues::new(view.shape().to_vec(), read_floats(name, &view)?)?;
+/// [`WeightsError::InFile`] around [`WeightsError::Dtype`] or [`WeightsError::NotFinite`], which names the tensor.
+pub fn read_tensors(file: &WeightsFile) -> Result<(BTreeMap<String, TensorValues>, Metadata), WeightsError> {
+    let tensors = file.tensors().map(|(name, shape)| {
+        let values = TensorValues::new(shape.to_vec(), file.read(name)?)?;
         Ok((name.to_owned(), values))
     });
-    Ok((tensors.collect::<Result<_, WeightsError>>()?, metadata.collect()))
+    Ok((tensors.collect::<Result<_, WeightsError>>()?, file.metadata().clone()))
 }
 
 /// A safetensors file with `tensors` and the strings in `metadata`, which gets `"format": "pt"`.
@@ -117,7 +112,7 @@ mod tests {
         fn what_is_written_is_read_back(tensors in tensors()) {
             let metadata = Metadata::from([("ss_network_dim".to_owned(), "4".to_owned())]);
             let bytes = write_tensors(&tensors, Precision::F32, &metadata).unwrap();
-            let (read, metadata) = read_tensors(&bytes).unwrap();
+            let (read, metadata) = read_tensors(&WeightsFile::from_bytes("", bytes).unwrap()).unwrap();
             prop_assert_eq!(metadata["ss_network_dim"].as_str(), "4");
             prop_assert_eq!(metadata["format"].as_str(), "pt");
             prop_assert_eq!(read, tensors);

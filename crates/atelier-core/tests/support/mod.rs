@@ -19,7 +19,11 @@ pub struct Fixture {
 impl Fixture {
     /// The model `name` in `fixtures/models`.
     pub fn open(name: &str) -> Self {
-        let folder = PathBuf::from("tests/fixtures/models").join(name);
+        Self::at(PathBuf::from("tests/fixtures/models").join(name))
+    }
+
+    /// The folder of any model.
+    pub fn at(folder: PathBuf) -> Self {
         let io = fs::read(folder.join("io.safetensors")).unwrap();
         Self { folder, io }
     }
@@ -44,12 +48,18 @@ impl Fixture {
     }
 }
 
-/// Every value is within the tolerance.
+/// Every value is within the tolerance, relative to the largest where that is above 1.
 #[track_caller]
 pub fn assert_close<const D: usize>(found: Tensor<D>, expected: Tensor<D>) {
+    assert_close_within(found, expected, TOLERANCE);
+}
+
+/// As [`assert_close`], within another tolerance.
+#[track_caller]
+pub fn assert_close_within<const D: usize>(found: Tensor<D>, expected: Tensor<D>, tolerance: f32) {
     assert_eq!(found.dims(), expected.dims());
     let scale: f32 = expected.clone().abs().max().into_scalar();
     assert!(scale > 0.01, "the fixture says nothing: its largest value is {scale}");
     let error: f32 = (found - expected).abs().max().into_scalar();
-    assert!(error <= TOLERANCE, "largest error {error}, largest value {scale}");
+    assert!(error <= tolerance * scale.max(1.0), "largest error {error}, largest value {scale}");
 }

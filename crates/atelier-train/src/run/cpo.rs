@@ -9,7 +9,7 @@ use crate::{
     text_states::TextStates,
     trainer::{Events, train},
 };
-use atelier_core::{models::unet_2d_condition::UNet2DConditionModel, pipeline::Pipeline};
+use atelier_core::{models::denoiser::Denoiser, pipeline::Pipeline};
 use atelier_criteria::{CriteriaTree, DimensionWeights};
 use burn::tensor::Device;
 use std::path::PathBuf;
@@ -49,13 +49,9 @@ pub fn cpo(
 }
 
 /// The denoiser of the auxiliary model: one of its own, or that of `pipeline` with an adapter on it, in the same memory.
-fn auxiliary(
-    options: &TrainOptions,
-    pipeline: &Pipeline,
-    device: &Device,
-) -> Result<UNet2DConditionModel, TrainError> {
+fn auxiliary(options: &TrainOptions, pipeline: &Pipeline, device: &Device) -> Result<Denoiser, TrainError> {
     if let Some(file) = adapter::find(&options.auxiliary) {
-        return Ok(adapter::attach(pipeline, &file, 1.0, device)?.unet);
+        return Ok(adapter::attach(pipeline, &file, 1.0, device)?.denoiser);
     }
     let auxiliary = load_pipeline(&options.auxiliary, "--auxiliary", device)?;
     if auxiliary.tokenizer.bytes() != pipeline.tokenizer.bytes()
@@ -66,5 +62,5 @@ fn auxiliary(
                 .to_owned(),
         ));
     }
-    Ok(auxiliary.unet)
+    Ok(auxiliary.denoiser)
 }

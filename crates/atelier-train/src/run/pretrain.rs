@@ -8,11 +8,11 @@ use crate::{
     learning_rate::LearningRateKind,
     options::TrainOptions,
     pictures::PictureCache,
-    tasks::{AutoencoderTask, Denoiser, DenoiserTask, Noising},
+    tasks::{AutoencoderTask, DenoiserTask, DenoiserWithText, Noising},
     tokenizer,
     trainer::{Events, train},
 };
-use atelier_core::{pipeline::Pipeline, weights::Precision};
+use atelier_core::{models::autoencoder::Autoencoder, pipeline::Pipeline, weights::Precision};
 use atelier_criteria::{CriteriaTree, prompt::BlockDropout};
 use burn::{
     module::{Module, ParamGroup},
@@ -47,7 +47,8 @@ pub fn pretrain(
             let texts = words.iter().chain(&data.captions).map(String::as_str);
             let fresh = architecture::small_painter(texts, options.size, options.seed, &device)?;
             let mut trained = train_autoencoder(fresh, &data.pictures, None, options, events)?;
-            trained.vae_config.scaling_factor = 1.0 / latent_deviation(&trained, &data.pictures, &device)?;
+            let scale = 1.0 / latent_deviation(&trained, &data.pictures, &device)?;
+            trained.vae_config.set_scaling_factor(scale);
             trained
         } else {
             let given = load_pipeline(&options.model, "--model", &device)?;
@@ -66,14 +67,15 @@ pub fn pretrain(
         noising: Noising::new(&pipeline.scheduler_config, options.snr_gamma)?,
         options,
     };
-    let model = Denoiser { unet: pipeline.unet.clone(), text_encoder: pipeline.text_encoder.clone() };
+    let model =
+        DenoiserWithText { denoiser: pipeline.denoiser.clone(), text_encoder: pipeline.text_encoder.clone() };
     let stage = TrainOptions {
         resume_from_checkpoint: checkpoint_of(options, &options.output_dir),
         ..options.clone()
     };
-    let Denoiser { unet, text_encoder } =
+    let DenoiserWithText { denoiser, text_encoder } =
         train(&mut task, model.train(), &stage, &options.output_dir, events)?;
-    pipeline.unet = unet;
+    pipeline.denoiser = denoiser;
     pipeline.text_encoder = text_encoder;
     finish(&pipeline, options, events)
 }
@@ -99,14 +101,19 @@ fn train_autoencoder(
     let mut task = AutoencoderTask {
         pictures,
         crop: options.autoencoder_crop.min(options.size),
-        latent_channels: pipeline.vae_config.latent_channels,
+        latent_channels: pipeline.vae_config.latent_channels(),
         factor: pipeline.vae_config.downsampling_factor(),
     };
-    let mut model = pipeline.vae.clone().train();
+    let Autoencoder::Tiny(vae) = &pipeline.vae else {
+        let problem =
+            "`train pretrain` trains autoencoders of the class AutoencoderTiny; --model has another one";
+        return Err(TrainError::Option(problem.to_owned()));
+    };
+    let mut model = vae.clone().train();
     if let Some(frozen) = frozen {
         model = model.freeze_group(frozen);
     }
-    pipeline.vae = train(&mut task, model, &stage, &output, events)?;
+    pipeline.vae = Autoencoder::Tiny(train(&mut task, model, &stage, &output, events)?);
     Ok(pipeline)
 }
 
@@ -125,7 +132,7 @@ fn latent_deviation(
     let mut sums = [0.0; 3];
     let first: Vec<usize> = (0..pictures.len().min(64)).collect();
     for chunk in first.chunks(16) {
-        let latents: Tensor<4> = pipeline.vae.encode(pictures.batch(chunk, device));
+        let latents: Tensor<4> = pipeline.encode_pictures(pictures.batch(chunk, device));
         let values = crate::pictures::read(latents)?;
         for value in values.into_iter().map(f64::from) {
             sums[0] += 1.0;

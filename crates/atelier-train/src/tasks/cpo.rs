@@ -10,7 +10,7 @@ use crate::{
     trainer::Task,
 };
 use atelier_core::{
-    models::unet_2d_condition::UNet2DConditionModel,
+    models::{denoiser::Denoiser, prompt_embeddings::PromptEmbeddings},
     noise::NoiseSource,
     objectives::{CpoInput, Objective, PreferenceOptions, cpo},
     pipeline::Pipeline,
@@ -26,7 +26,7 @@ pub struct CpoTask<'a> {
     /// The model before alignment, whose denoiser is the reference.
     pub reference: &'a Pipeline,
     /// The frozen auxiliary denoiser; where it is an adapter, all its other weights are the reference's.
-    pub auxiliary: UNet2DConditionModel,
+    pub auxiliary: Denoiser,
     /// States of the text encoder, which target, reference and auxiliary model share.
     pub states: TextStates<'a>,
     /// The criteria.
@@ -53,13 +53,13 @@ struct Pair {
     negative: String,
 }
 
-/// Noisy latents, and states of three prompts for each, `[batch, tokens, features]`.
+/// Noisy latents, and what three prompts for each became.
 #[derive(Debug)]
 pub struct CpoBatch {
     noised: NoisedBatch,
-    positive: Tensor<3>,
-    negative: Tensor<3>,
-    caption: Tensor<3>,
+    positive: PromptEmbeddings,
+    negative: PromptEmbeddings,
+    caption: PromptEmbeddings,
     dropout: Option<Dropout>,
 }
 
@@ -147,11 +147,12 @@ impl Task for CpoTask<'_> {
             prompts[2].push(self.captions[index].clone());
         }
         let [positive, negative, caption] = &prompts;
+        let sizes = self.latents.sizes(examples);
         Ok(CpoBatch {
             noised,
-            positive: self.states.get(positive)?,
-            negative: self.states.get(negative)?,
-            caption: self.states.get(caption)?,
+            positive: self.states.get(positive, &sizes)?,
+            negative: self.states.get(negative, &sizes)?,
+            caption: self.states.get(caption, &sizes)?,
             dropout: Dropout::draw(self.options.lora_dropout, noise),
         })
     }
@@ -167,7 +168,7 @@ impl Task for CpoTask<'_> {
         let answers = self.auxiliary.forward(
             noised.sample.clone().repeat_dim(0, parts),
             noised.timesteps.clone().repeat_dim(0, parts),
-            Tensor::cat(asked, 0),
+            PromptEmbeddings::cat(asked),
         );
         let answers = answers.chunk(parts, 0);
         let target = |answer: &Tensor<4>| match answers.get(2) {
@@ -178,8 +179,8 @@ impl Task for CpoTask<'_> {
         };
         let (winning, losing) = (target(&answers[0]), target(&answers[1]));
         let reference =
-            self.reference.unet.forward(noised.sample.clone(), noised.timesteps.clone(), caption.clone());
-        let denoiser = model.denoiser(&self.reference.unet, dropout);
+            self.reference.denoiser.forward(noised.sample.clone(), noised.timesteps.clone(), caption.clone());
+        let denoiser = model.denoiser(&self.reference.denoiser, dropout);
         let prediction =
             denoiser.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), caption.autodiff());
         let input = CpoInput {
@@ -196,7 +197,7 @@ impl Task for CpoTask<'_> {
 
     fn picture(&mut self, model: &TrainedDenoiser) -> Result<Option<RgbImage>, TrainError> {
         let pipeline =
-            Pipeline { unet: model.denoiser(&self.reference.unet, None), ..self.reference.clone() };
+            Pipeline { denoiser: model.denoiser(&self.reference.denoiser, None), ..self.reference.clone() };
         painter::sample_grid(&pipeline, self.prompts, self.options).map(Some)
     }
 }

@@ -1,9 +1,9 @@
-//! The denoiser of pretraining: UNet and text encoder together, from nothing.
+//! Pretraining: denoiser and text encoder together, from nothing.
 
 use super::{Noising, noising::NoisedBatch};
 use crate::{error::TrainError, options::TrainOptions, painter, pictures::LatentCache, trainer::Task};
 use atelier_core::{
-    models::{clip_text::CLIPTextModel, unet_2d_condition::UNet2DConditionModel},
+    models::{clip_text::CLIPTextModel, denoiser::Denoiser},
     noise::NoiseSource,
     objectives::{Objective, sft},
     pipeline::Pipeline,
@@ -17,9 +17,9 @@ use image::RgbImage;
 
 /// What pretraining trains after the autoencoder.
 #[derive(Module, Debug)]
-pub struct Denoiser {
+pub struct DenoiserWithText {
     /// The noise predictor.
-    pub unet: UNet2DConditionModel,
+    pub denoiser: Denoiser,
     /// The text encoder.
     pub text_encoder: CLIPTextModel,
 }
@@ -42,7 +42,7 @@ pub struct DenoiserTask<'a> {
 }
 
 impl Task for DenoiserTask<'_> {
-    type Model = Denoiser;
+    type Model = DenoiserWithText;
     /// Noisy latents, and token ids of the prompts, `[batch, tokens]`.
     type Batch = (NoisedBatch, Tensor<2, Int>);
 
@@ -70,15 +70,15 @@ impl Task for DenoiserTask<'_> {
         Ok((self.noising.draw(self.latents.batch(examples, device), noise), ids))
     }
 
-    fn objective(&self, model: &Denoiser, (batch, ids): Self::Batch) -> Objective {
+    fn objective(&self, model: &DenoiserWithText, (batch, ids): Self::Batch) -> Objective {
         let states = model.text_encoder.forward(ids.autodiff());
-        let prediction = model.unet.forward(batch.sample.autodiff(), batch.timesteps.autodiff(), states);
+        let prediction = model.denoiser.forward(batch.sample.autodiff(), batch.timesteps.autodiff(), states);
         sft(prediction, batch.target.autodiff(), batch.weights.autodiff())
     }
 
-    fn picture(&mut self, model: &Denoiser) -> Result<Option<RgbImage>, TrainError> {
+    fn picture(&mut self, model: &DenoiserWithText) -> Result<Option<RgbImage>, TrainError> {
         let pipeline = Pipeline {
-            unet: model.unet.clone(),
+            denoiser: model.denoiser.clone(),
             text_encoder: model.text_encoder.clone(),
             ..self.pipeline.clone()
         };

@@ -9,7 +9,7 @@ mod trained;
 
 pub use autoencoder::AutoencoderTask;
 pub use cpo::CpoTask;
-pub use denoiser::{Denoiser, DenoiserTask};
+pub use denoiser::{DenoiserTask, DenoiserWithText};
 pub use noising::Noising;
 pub use sft::SftTask;
 pub use trained::{Dropout, TrainedDenoiser};

@@ -6,12 +6,13 @@ use crate::{
     trainer::Task,
 };
 use atelier_core::{
+    models::prompt_embeddings::PromptEmbeddings,
     noise::NoiseSource,
     objectives::{Objective, sft},
     pipeline::Pipeline,
 };
 use atelier_criteria::prompt::{BlockDropout, Prompt};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use image::RgbImage;
 
 /// `E || target - model(x_t, t, prompt(c, A_pos, A_neg)) ||^2` with random dropout of the prompt's blocks, so that the
@@ -38,8 +39,7 @@ pub struct SftTask<'a> {
 #[derive(Debug)]
 pub struct SftBatch {
     noised: NoisedBatch,
-    /// `[batch, tokens, features]`.
-    states: Tensor<3>,
+    states: PromptEmbeddings,
     dropout: Option<Dropout>,
 }
 
@@ -66,7 +66,7 @@ impl Task for SftTask<'_> {
             .iter()
             .map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose())
             .collect();
-        let states = self.states.get(&prompts)?;
+        let states = self.states.get(&prompts, &self.latents.sizes(examples))?;
         Ok(SftBatch {
             noised: self.noising.draw(self.latents.batch(examples, device), noise),
             states,
@@ -76,14 +76,15 @@ impl Task for SftTask<'_> {
 
     fn objective(&self, model: &TrainedDenoiser, batch: SftBatch) -> Objective {
         let SftBatch { noised, states, dropout } = batch;
-        let denoiser = model.denoiser(&self.pipeline.unet, dropout);
+        let denoiser = model.denoiser(&self.pipeline.denoiser, dropout);
         let prediction =
             denoiser.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), states.autodiff());
         sft(prediction, noised.target.autodiff(), noised.weights.autodiff())
     }
 
     fn picture(&mut self, model: &TrainedDenoiser) -> Result<Option<RgbImage>, TrainError> {
-        let pipeline = Pipeline { unet: model.denoiser(&self.pipeline.unet, None), ..self.pipeline.clone() };
+        let pipeline =
+            Pipeline { denoiser: model.denoiser(&self.pipeline.denoiser, None), ..self.pipeline.clone() };
         painter::sample_grid(&pipeline, self.prompts, self.options).map(Some)
     }
 }

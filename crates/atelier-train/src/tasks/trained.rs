@@ -1,6 +1,6 @@
 //! What a run trains: the whole denoiser, or an adapter on a frozen one.
 
-use atelier_core::{lora::LoraAdapter, models::unet_2d_condition::UNet2DConditionModel, noise::NoiseSource};
+use atelier_core::{lora::LoraAdapter, models::denoiser::Denoiser, noise::NoiseSource};
 use burn::{module::Module, tensor::Device};
 
 /// A module that makes a denoiser, and is trained for it.
@@ -8,7 +8,7 @@ use burn::{module::Module, tensor::Device};
 #[expect(clippy::large_enum_variant, reason = "a run has one, and a module cannot be boxed")]
 pub enum TrainedDenoiser {
     /// All weights of the denoiser, or some of them.
-    Whole(UNet2DConditionModel),
+    Whole(Denoiser),
     /// Low-rank terms on layers of a denoiser that stays as it is.
     Adapter(LoraAdapter),
 }
@@ -32,7 +32,7 @@ impl Dropout {
 impl TrainedDenoiser {
     /// The denoiser that `self` makes of `base`, the model before training (without gradients). It has gradients where
     /// `self` has; all weights that are not trained are those of `base`, not copies.
-    pub fn denoiser(&self, base: &UNet2DConditionModel, dropout: Option<Dropout>) -> UNet2DConditionModel {
+    pub fn denoiser(&self, base: &Denoiser, dropout: Option<Dropout>) -> Denoiser {
         let adapter = match self {
             Self::Whole(denoiser) => return denoiser.clone(),
             Self::Adapter(adapter) => adapter,

@@ -1,8 +1,13 @@
 //! From prompts to token ids.
 
+mod clip_bpe;
+
+use crate::pipeline::{ModelFiles, PipelineError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use thiserror::Error;
-use tokenizers::{PaddingParams, PaddingStrategy, Tokenizer, TruncationDirection, TruncationParams};
+use tokenizers::{
+    AddedToken, PaddingParams, PaddingStrategy, Tokenizer, TruncationDirection, TruncationParams,
+};
 
 /// A prompt could not be turned into token ids.
 #[derive(Debug, Error)]
@@ -10,6 +15,14 @@ pub enum TextError {
     /// `tokenizer.json` is not what the `tokenizers` crate writes.
     #[error("tokenizer.json cannot be read: {0}; save it again with Hugging Face tokenizers 0.13 or later")]
     Tokenizer(String),
+    /// `vocab.json` or `merges.txt` of an older folder cannot be used.
+    #[error("{file}: {problem}")]
+    Vocabulary {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The tokenizer failed on a text.
     #[error("the prompt {prompt:?} cannot be tokenised: {reason}")]
     Prompt {
@@ -29,18 +42,48 @@ pub struct PromptTokenizer {
 }
 
 impl PromptTokenizer {
+    /// Reads the tokenizer in `folder`: `tokenizer.json`, or `vocab.json` and `merges.txt` as folders before 2023 have
+    /// it. `tokenizer_config.json` names the token that fills prompts up, where `tokenizer.json` does not.
+    ///
+    /// # Errors
+    /// [`PipelineError`] names the file that is missing or cannot be used.
+    pub fn load<F: ModelFiles + ?Sized>(
+        files: &F,
+        folder: &str,
+        length: usize,
+    ) -> Result<Self, PipelineError> {
+        let path = |name: &str| format!("{folder}/{name}");
+        let (whole, vocabulary) = (path("tokenizer.json"), path("vocab.json"));
+        let bytes = if !files.contains(&whole) && files.contains(&vocabulary) {
+            clip_bpe::tokenizer_json(&files.read(&vocabulary)?, &files.read(&path("merges.txt"))?)?
+        } else {
+            files.read(&whole)?
+        };
+        let config = path("tokenizer_config.json");
+        let padding = if files.contains(&config) { padding_token(&files.read(&config)?) } else { None };
+        Ok(Self::with_padding(bytes, length, padding)?)
+    }
+
     /// Reads the bytes of a `tokenizer.json`; prompts become `length` ids, padded with the token that the file names,
     /// or `<|endoftext|>` as CLIP does.
     ///
     /// # Errors
     /// [`TextError::Tokenizer`] for anything that is not a tokenizer.
     pub fn from_bytes(bytes: Vec<u8>, length: usize) -> Result<Self, TextError> {
+        Self::with_padding(bytes, length, None)
+    }
+
+    fn with_padding(bytes: Vec<u8>, length: usize, token: Option<String>) -> Result<Self, TextError> {
         let invalid = |error: tokenizers::Error| TextError::Tokenizer(error.to_string());
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(invalid)?;
-        let mut padding = tokenizer.get_padding().cloned().unwrap_or_else(|| PaddingParams {
-            pad_id: tokenizer.token_to_id("<|endoftext|>").unwrap_or(0),
-            pad_token: "<|endoftext|>".to_owned(),
-            ..PaddingParams::default()
+        if let Some(token) = &token {
+            // As in transformers: the token stands for padding, wherever it comes up.
+            tokenizer.add_special_tokens(&[AddedToken::from(token.clone(), true)]);
+        }
+        let mut padding = tokenizer.get_padding().cloned().unwrap_or_else(|| {
+            let token = token.unwrap_or_else(|| "<|endoftext|>".to_owned());
+            let pad_id = tokenizer.token_to_id(&token).unwrap_or(0);
+            PaddingParams { pad_id, pad_token: token, ..PaddingParams::default() }
         });
         padding.strategy = PaddingStrategy::Fixed(length);
         tokenizer.with_padding(Some(padding));
@@ -93,4 +136,11 @@ impl PromptTokenizer {
             .filter_map(|(_, &(from, to))| prompt.get(from..to).map(str::to_owned))
             .collect()
     }
+}
+
+/// `pad_token` of a `tokenizer_config.json`: a text, or an object with its `content`.
+fn padding_token(config: &[u8]) -> Option<String> {
+    let config: serde_json::Value = serde_json::from_slice(config).ok()?;
+    let token = &config["pad_token"];
+    token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
 }

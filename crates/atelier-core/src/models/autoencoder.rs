@@ -1,0 +1,174 @@
+//! Any autoencoder between pictures and latents.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::Deserialize;
+
+use super::autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig};
+use super::autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig};
+use super::{ConfigError, ModelConfig, ModelError};
+
+/// An autoencoder of one of the supported classes.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one, and a module cannot be boxed")]
+pub enum Autoencoder {
+    /// Small and deterministic.
+    Tiny(AutoencoderTiny),
+    /// That of Stable Diffusion, SDXL and FLUX.
+    Kl(AutoencoderKL),
+}
+
+/// The configuration of an [`Autoencoder`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum AutoencoderConfig {
+    /// Of [`Autoencoder::Tiny`].
+    Tiny(AutoencoderTinyConfig),
+    /// Of [`Autoencoder::Kl`].
+    Kl(AutoencoderKLConfig),
+}
+
+impl AutoencoderConfig {
+    /// Reads the text of a `config.json`, whose `_class_name` says which class it is for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Json`], and [`ConfigError::Unsupported`] for another class.
+    pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
+        match class_name(json)?.as_str() {
+            AutoencoderTinyConfig::CLASS => AutoencoderTinyConfig::from_json(json).map(Self::Tiny),
+            AutoencoderKLConfig::CLASS => AutoencoderKLConfig::from_json(json).map(Self::Kl),
+            other => Err(ConfigError::Unsupported {
+                class: "autoencoder",
+                key: "_class_name".to_owned(),
+                value: format!("{other:?}"),
+                supported: [AutoencoderTinyConfig::CLASS, AutoencoderKLConfig::CLASS].join(", "),
+            }),
+        }
+    }
+
+    /// The text of a `config.json`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Json`] for numbers that JSON cannot hold.
+    pub fn to_json(&self) -> Result<String, ConfigError> {
+        match self {
+            Self::Tiny(config) => config.to_json(),
+            Self::Kl(config) => config.to_json(),
+        }
+    }
+
+    /// The class in diffusers.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Tiny(_) => AutoencoderTinyConfig::CLASS,
+            Self::Kl(_) => AutoencoderKLConfig::CLASS,
+        }
+    }
+
+    /// A randomly initialised model.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for keys that are not supported and for values that contradict each other.
+    pub fn init(&self, device: &Device) -> Result<Autoencoder, ModelError> {
+        match self {
+            Self::Tiny(config) => config.init(device).map(Autoencoder::Tiny),
+            Self::Kl(config) => config.init(device).map(Autoencoder::Kl),
+        }
+    }
+
+    /// How many pixels of a picture, in each direction, one latent pixel stands for.
+    pub fn downsampling_factor(&self) -> usize {
+        match self {
+            Self::Tiny(config) => config.downsampling_factor(),
+            Self::Kl(config) => config.downsampling_factor(),
+        }
+    }
+
+    /// Channels of the latents.
+    pub fn latent_channels(&self) -> usize {
+        match self {
+            Self::Tiny(config) => config.latent_channels,
+            Self::Kl(config) => config.latent_channels,
+        }
+    }
+
+    /// Sets what denoisers see latents multiplied by.
+    pub fn set_scaling_factor(&mut self, factor: f64) {
+        match self {
+            Self::Tiny(config) => config.scaling_factor = factor,
+            Self::Kl(config) => config.scaling_factor = factor,
+        }
+    }
+
+    /// What denoisers see of latents: minus the first number, times the second one.
+    fn shift_and_scale(&self) -> (f64, f64) {
+        match self {
+            Self::Tiny(config) => (0.0, config.scaling_factor),
+            Self::Kl(config) => (config.shift_factor.unwrap_or(0.0), config.scaling_factor),
+        }
+    }
+}
+
+/// The `_class_name` of a configuration, or an empty text.
+pub(super) fn class_name(json: &[u8]) -> Result<String, ConfigError> {
+    #[derive(Deserialize)]
+    struct Class {
+        #[serde(default, rename = "_class_name")]
+        name: String,
+    }
+    let class: Class =
+        serde_json::from_slice(json).map_err(|source| ConfigError::Json { class: "model", source })?;
+    Ok(class.name)
+}
+
+/// Pictures that are larger than this many times the size that an [`AutoencoderKL`] was made for are taken in tiles.
+const UNTILED: usize = 2;
+
+impl Autoencoder {
+    /// Pictures `[batch, 3, height, width]` in [-1, 1] to latents as the denoiser sees them, shifted and scaled. Where
+    /// the encoder gives a distribution, its mean.
+    pub fn encode(&self, pictures: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
+        let (shift, scale) = config.shift_and_scale();
+        let latents = match (self, config) {
+            (Self::Kl(model), AutoencoderConfig::Kl(config)) if is_large(&pictures, config.sample_size) => {
+                model.encode_tiled(&pictures, config).mean
+            }
+            (Self::Kl(model), _) => model.encode(pictures).mean,
+            (Self::Tiny(model), _) => model.encode(pictures),
+        };
+        latents.sub_scalar(shift).mul_scalar(scale)
+    }
+
+    /// Latents as the denoiser sees them to pictures `[batch, 3, height, width]` in [-1, 1].
+    pub fn decode(&self, latents: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
+        let (shift, scale) = config.shift_and_scale();
+        let latents = latents.div_scalar(scale).add_scalar(shift);
+        let pictures = match (self, config) {
+            (Self::Kl(model), AutoencoderConfig::Kl(config))
+                if is_large(&latents, config.sample_size / config.downsampling_factor()) =>
+            {
+                model.decode_tiled(&latents, config)
+            }
+            (Self::Kl(model), _) => model.decode(latents),
+            (Self::Tiny(model), _) => model.decode(latents),
+        };
+        pictures.clamp(-1.0, 1.0)
+    }
+}
+
+fn is_large(x: &Tensor<4>, size: usize) -> bool {
+    let [_, _, height, width] = x.dims();
+    height.max(width) > UNTILED * size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_decides() {
+        let kl = AutoencoderConfig::from_json(br#"{"_class_name": "AutoencoderKL", "latent_channels": 16}"#);
+        assert_eq!(kl.unwrap().latent_channels(), 16);
+        let error = AutoencoderConfig::from_json(br#"{"_class_name": "VQModel"}"#).unwrap_err().to_string();
+        assert!(error.contains("VQModel") && error.contains("AutoencoderTiny, AutoencoderKL"), "{error}");
+    }
+}

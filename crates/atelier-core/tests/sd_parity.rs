@@ -1,0 +1,178 @@
+//! Stable Diffusion 1.5, 2.1 and SDXL in small: parts and whole pipelines compute what diffusers and transformers
+//! compute from the same folders, which `make_sd_fixtures.py` makes.
+//!
+//! Parts are within 1e-4 of their output's scale, as in `models_parity.rs`. Pipelines are within 1e-3: four steps with
+//! guidance 5 multiply the differences of f32 sums some ten times.
+
+#![recursion_limit = "256"]
+
+mod support;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use atelier_core::models::autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig};
+use atelier_core::models::clip_text::CLIPTextConfig;
+use atelier_core::models::prompt_embeddings::PromptEmbeddings;
+use atelier_core::models::unet_2d_condition::UNet2DConditionModelConfig;
+use atelier_core::noise::NoiseSource;
+use atelier_core::pipeline::{Pipeline, SizeConditions};
+use atelier_core::sampling::{Conditioning, sample};
+use atelier_core::schedulers::SchedulerKind;
+use atelier_core::weights;
+use burn::tensor::{Device, Int, Tensor};
+use futures_lite::future::block_on;
+use support::{Fixture, assert_close, assert_close_within};
+
+const DIFFUSERS: &str = "diffusion_pytorch_model.safetensors";
+const TRANSFORMERS: &str = "model.safetensors";
+
+// Parts
+
+fn autoencoder(fixture: &Fixture) -> (AutoencoderKLConfig, AutoencoderKL) {
+    let config = fixture.config::<AutoencoderKLConfig>();
+    let model = config.init(&Device::flex()).unwrap();
+    (config, weights::load(model, &fixture.folder.join(DIFFUSERS)).unwrap())
+}
+
+#[test]
+fn autoencoder_kl_matches_diffusers() {
+    for name in ["autoencoder_kl", "autoencoder_kl_16"] {
+        let fixture = Fixture::open(name);
+        let (_, model) = autoencoder(&fixture);
+        assert_close(model.encode(fixture.floats("image")).mean, fixture.floats("mean"));
+        assert_close(model.decode(fixture.floats("latents")), fixture.floats("decoded"));
+    }
+    let fixture = Fixture::open("autoencoder_kl");
+    let (_, model) = autoencoder(&fixture);
+    assert_close(model.encode(fixture.floats("image")).logvar, fixture.floats("logvar"));
+}
+
+#[test]
+fn autoencoder_kl_matches_diffusers_in_tiles() {
+    let fixture = Fixture::open("autoencoder_kl");
+    let (config, model) = autoencoder(&fixture);
+    let image = fixture.floats("image");
+    assert_close(model.encode_tiled(&image, &config).mean, fixture.floats("tiled_mean"));
+    let latents = fixture.floats("latents");
+    assert_close(model.decode_tiled(&latents, &config), fixture.floats("tiled_decoded"));
+    // The tiles are no detail: without them the picture is another one.
+    let difference: f32 = (model.decode(latents) - fixture.floats("tiled_decoded")).abs().max().into_scalar();
+    assert!(difference > 1e-3, "{difference}");
+}
+
+#[test]
+fn unet_with_vector_and_sizes_matches_diffusers() {
+    let fixture = Fixture::open("unet_text_time");
+    let model = fixture.config::<UNet2DConditionModelConfig>().init(&Device::flex()).unwrap();
+    let model = weights::load(model, &fixture.folder.join(DIFFUSERS)).unwrap();
+    let prompt = PromptEmbeddings {
+        prompt_embeds: fixture.floats("encoder_hidden_states"),
+        pooled_prompt_embeds: Some(fixture.floats("text_embeds")),
+        time_ids: Some(fixture.floats("time_ids")),
+    };
+    let output = model.forward(fixture.floats("sample"), fixture.floats("timestep"), prompt);
+    assert_close(output, fixture.floats("output"));
+}
+
+#[test]
+fn clip_text_with_projection_matches_transformers() {
+    for name in ["clip_text_projection", "clip_text_projection_old"] {
+        let fixture = Fixture::open(name);
+        let config: CLIPTextConfig = fixture.config();
+        let model = config.init_with_projection(&Device::flex()).unwrap();
+        let model = weights::load(model, &fixture.folder.join(TRANSFORMERS)).unwrap();
+        let ids: Tensor<2, Int> = fixture.floats::<2>("input_ids").int();
+        let (states, text_embeds) = model.states(ids, &config);
+        assert_close(text_embeds, fixture.floats("text_embeds"));
+        assert_close(states.hidden_state(1), fixture.floats("penultimate"));
+        assert_close(states.hidden_state(2), fixture.floats("clip_skip"));
+    }
+}
+
+// Pipelines
+
+const PROMPT: &str = "A quiet Harbour, at dusk!";
+const NEGATIVE: &str = "muddy colour";
+
+struct Case {
+    name: &'static str,
+    scheduler: SchedulerKind,
+    clip_skip: usize,
+    sizes: SizeConditions,
+}
+
+/// Each pipeline with and without guidance and negative prompt, and the picture of the first.
+fn assert_pipeline_matches(case: &Case) {
+    let device = Device::flex();
+    let folder = Path::new("tests/fixtures/pipelines").join(case.name);
+    let fixture = Fixture::at(folder.clone());
+    let mut pipeline = Pipeline::load(folder.as_path(), &device).unwrap();
+    pipeline.clip_skip = case.clip_skip;
+    let ids = pipeline.tokenizer.encode(&[PROMPT], &device).unwrap().float();
+    assert_eq!(ids.to_data(), fixture.floats::<2>("input_ids").to_data());
+    for (key, negative, guidance_scale) in
+        [("guided", NEGATIVE, 5.0), ("guided_empty", "", 5.0), ("unguided", "", 1.0)]
+    {
+        let sizes = [case.sizes];
+        let negative = pipeline.encode_negative_prompt(negative, &device).unwrap();
+        let conditioning = Conditioning {
+            prompt: pipeline.with_sizes(pipeline.encode_prompts(&[PROMPT, PROMPT], &device).unwrap(), &sizes),
+            negative: Some(pipeline.with_sizes(negative, &sizes)),
+            guidance_scale,
+        };
+        let mut scheduler = case.scheduler.build(&pipeline.scheduler_config).unwrap();
+        scheduler.set_timesteps(4).unwrap();
+        let latents = block_on(sample(
+            &pipeline.denoiser,
+            scheduler.as_mut(),
+            fixture.floats("latents"),
+            &conditioning,
+            &mut [NoiseSource::new(0), NoiseSource::new(1)],
+            async |_| ControlFlow::Continue(()),
+        ))
+        .unwrap();
+        assert_close_within(latents.clone(), fixture.floats(key), 1e-3);
+        if key == "guided" {
+            assert_close_within(pipeline.decode_latents(latents), fixture.floats("pictures"), 1e-3);
+        }
+    }
+}
+
+#[test]
+fn stable_diffusion_1_5_matches_diffusers() {
+    let sizes = SizeConditions::whole(16, 24);
+    assert_pipeline_matches(&Case { name: "sd", scheduler: SchedulerKind::Ddim, clip_skip: 1, sizes });
+}
+
+#[test]
+fn stable_diffusion_2_1_matches_diffusers() {
+    let sizes = SizeConditions::whole(16, 24);
+    assert_pipeline_matches(&Case { name: "sd21", scheduler: SchedulerKind::Ddim, clip_skip: 0, sizes });
+}
+
+#[test]
+fn stable_diffusion_xl_matches_diffusers() {
+    let sizes = SizeConditions { original: [32, 40], crop: [4, 2], target: [16, 24] };
+    assert_pipeline_matches(&Case { name: "sdxl", scheduler: SchedulerKind::Euler, clip_skip: 0, sizes });
+}
+
+/// What is written is a folder again, with the same files.
+#[test]
+fn saved_pipelines_are_loaded_again() {
+    let device = Device::flex();
+    let folder = Path::new("tests/fixtures/pipelines/sdxl");
+    let pipeline = Pipeline::load(folder, &device).unwrap();
+    let files = block_on(pipeline.to_files(weights::Precision::F32)).unwrap();
+    let again = Pipeline::load(&files, &device).unwrap();
+    assert_eq!(files, block_on(again.to_files(weights::Precision::F32)).unwrap());
+    for part in ["model_index.json", "unet/config.json", "text_encoder_2/config.json"] {
+        let original: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join(part)).unwrap()).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&files[part]).unwrap();
+        for key in ["_class_name", "architectures", "force_zeros_for_empty_prompt", "text_encoder_2", "unet"]
+        {
+            assert_eq!(original[key], written[key], "{part}: {key}");
+        }
+    }
+}
