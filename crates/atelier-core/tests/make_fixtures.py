@@ -423,6 +423,76 @@ def objectives():
         options, expected = preference(*pairs.values(), stabilisation, 2.0, weights)
         cases.append({"options": options, "expected": expected})
     write_json("objectives/diffusion_dpo.json", {"tensors": tensors_json(**tensors, weights=weights), "cases": cases})
+    other_objectives(pairs, weights)
+
+
+def error_with_gradient(prediction, target):
+    """Mean squared errors `[batch]`, and how each changes with the prediction."""
+    difference = prediction - target
+    return mean_per_sample(difference**2), 2 * difference / difference[0].size
+
+
+def logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def per_value(values):
+    return values[:, None, None, None]
+
+
+def other_objectives(pairs, weights):
+    """Losses and gradients by hand, in numpy alone."""
+    predictions, targets, references = pairs["prediction"], pairs["target"], pairs["reference"]
+    beta, count = 3.0, len(weights)
+    labels = np.array([1.0, -1.0, -1.0, 1.0])
+    error, slope = error_with_gradient(predictions[0], targets[0])
+    gain = mean_per_sample((references[0] - targets[0]) ** 2) - error
+    anchor = max(0.0, gain.mean())
+    value = logistic(labels * beta * (gain - anchor))
+    gradient = per_value(weights * value * (1 - value) * labels * beta / count) * slope
+    logged = {
+        "loss": (weights * (1 - value)).mean(), "mse": error.mean(), "gain": gain.mean(), "anchor": anchor,
+        "value": value.mean(), "implicit_accuracy": (labels * gain > 0).mean(),
+    }
+    tensors = {"prediction": predictions[0], "reference": references[0], "target": targets[0]}
+    write_json(
+        "objectives/diffusion_kto.json",
+        {
+            "tensors": tensors_json(**tensors, labels=labels, weights=weights),
+            "beta": beta,
+            "expected": {"logged": logged, "gradients": [tensor_json(gradient)]},
+        },
+    )
+
+    beta, sharpness, timesteps = 0.1, 0.5, 1000.0
+    # Pairs that are nearly alike: the margin is multiplied by T, and the logarithm of its logistic must stay curved.
+    winning = 0.2 * predictions[0]
+    losing = winning + 0.003 * predictions[1]
+    targets = (0.2 * targets[0], 0.2 * targets[0])
+    winning, losing, target = (x.astype(np.float32).astype(np.float64) for x in (winning, losing, targets[0]))
+    errors, slopes = zip(error_with_gradient(winning, target), error_with_gradient(losing, target))
+    phis = [sharpness * e / np.expm1(sharpness * e) for e in errors]
+    rates = [
+        sharpness * (np.expm1(sharpness * e) - sharpness * e * np.exp(sharpness * e)) / np.expm1(sharpness * e) ** 2
+        for e in errors
+    ]
+    margin = timesteps * (phis[0] - phis[1])
+    pull = beta * weights * (1 - logistic(margin)) * timesteps / count
+    logged = {
+        "loss": (weights * errors[0]).mean() + beta * (weights * np.log1p(np.exp(-margin))).mean(),
+        "mse_winning": errors[0].mean(), "mse_losing": errors[1].mean(), "margin": margin.mean(),
+        "implicit_accuracy": (margin > 0).mean(),
+    }
+    gradients = [per_value(weights / count - pull * rates[0]) * slopes[0], per_value(pull * rates[1]) * slopes[1]]
+    tensors = {"prediction_winning": winning, "prediction_losing": losing, "target": target}
+    write_json(
+        "objectives/mapo.json",
+        {
+            "tensors": tensors_json(**tensors, weights=weights),
+            "beta": beta,
+            "expected": {"logged": logged, "gradients": [tensor_json(gradient) for gradient in gradients]},
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@
 #![recursion_limit = "256"]
 
 use atelier_core::objectives::{
-    CpoInput, DiffusionDpoInput, Objective, PreferenceOptions, Stabilisation, cpo, diffusion_dpo, sft,
+    CpoInput, DiffusionDpoInput, DiffusionKtoInput, MapoInput, Objective, PreferenceOptions, Stabilisation,
+    cpo, diffusion_dpo, diffusion_kto, mapo, sft,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -33,6 +34,13 @@ struct Expected {
 #[derive(Deserialize)]
 struct SftFile {
     tensors: Tensors,
+    expected: Expected,
+}
+
+#[derive(Deserialize)]
+struct BetaFile {
+    tensors: Tensors,
+    beta: f64,
     expected: Expected,
 }
 
@@ -69,18 +77,29 @@ fn read<T: DeserializeOwned>(name: &str) -> T {
 }
 
 #[track_caller]
-fn assert_near(found: f64, expected: f64, what: &str) {
+fn assert_near(found: f64, expected: f64, tolerance: f64, what: &str) {
     let error = (found - expected).abs();
-    assert!(error <= TOLERANCE * expected.abs().max(1.0), "{what}: {found} instead of {expected}");
+    assert!(error <= tolerance * expected.abs().max(1.0), "{what}: {found} instead of {expected}");
 }
 
 #[track_caller]
 fn assert_objective(objective: Objective, predictions: &[&Tensor<4>], expected: &Expected, what: &str) {
+    assert_objective_within(objective, predictions, expected, what, TOLERANCE);
+}
+
+#[track_caller]
+fn assert_objective_within(
+    objective: Objective,
+    predictions: &[&Tensor<4>],
+    expected: &Expected,
+    what: &str,
+    tolerance: f64,
+) {
     let values: Vec<f32> = objective.values.into_data().try_to_vec().unwrap();
     let logged: BTreeMap<&str, f32> = objective.names.into_iter().zip(values).collect();
     assert_eq!(logged.keys().collect::<Vec<_>>(), expected.logged.keys().collect::<Vec<_>>(), "{what}");
     for (name, &value) in &expected.logged {
-        assert_near(f64::from(logged[name.as_str()]), value, &format!("{what}, {name}"));
+        assert_near(f64::from(logged[name.as_str()]), value, tolerance, &format!("{what}, {name}"));
     }
     let gradients = objective.loss.backward();
     assert_eq!(predictions.len(), expected.gradients.len());
@@ -88,7 +107,7 @@ fn assert_objective(objective: Objective, predictions: &[&Tensor<4>], expected: 
         let found: Vec<f32> = prediction.grad(&gradients).unwrap().into_data().try_to_vec().unwrap();
         assert_eq!(found.len(), expected.values.len());
         for (place, (&found, &value)) in found.iter().zip(&expected.values).enumerate() {
-            assert_near(f64::from(found), f64::from(value), &format!("{what}, gradient {place}"));
+            assert_near(f64::from(found), f64::from(value), tolerance, &format!("{what}, gradient {place}"));
         }
     }
 }
@@ -152,4 +171,33 @@ fn diffusion_dpo_matches_numpy_and_torch() {
         let what = format!("{:?}", case.options.stabilisation);
         assert_objective(diffusion_dpo(input, &case.options), &[&winning, &losing], &case.expected, &what);
     }
+}
+
+#[test]
+fn diffusion_kto_matches_numpy() {
+    let BetaFile { tensors, beta, expected } = read("diffusion_kto.json");
+    let prediction = tensors.prediction("prediction");
+    let input = DiffusionKtoInput {
+        prediction: prediction.clone(),
+        reference: tensors.get("reference"),
+        target: tensors.get("target"),
+        labels: tensors.get("labels"),
+        weights: tensors.get("weights"),
+    };
+    assert_objective(diffusion_kto(input, beta), &[&prediction], &expected, "kto");
+}
+
+/// The margin is a thousand times a difference of numbers near 1: its last digits are those of 1e-4.
+#[test]
+fn mapo_matches_numpy() {
+    let BetaFile { tensors, beta, expected } = read("mapo.json");
+    let [winning, losing] = ["prediction_winning", "prediction_losing"].map(|name| tensors.prediction(name));
+    let input = MapoInput {
+        prediction_winning: winning.clone(),
+        prediction_losing: losing.clone(),
+        target_winning: tensors.get("target"),
+        target_losing: tensors.get("target"),
+        weights: tensors.get("weights"),
+    };
+    assert_objective_within(mapo(input, beta), &[&winning, &losing], &expected, "mapo", 3e-4);
 }

@@ -1,4 +1,6 @@
-//! Diffusion-DPO (Wallace et al., arXiv 2311.12908), with the safeguard of Diffusion-SDPO when selected.
+//! Diffusion-DPO (Wallace et al., arXiv 2311.12908), and what differs from it in its input alone: with the safeguard it is
+//! Diffusion-SDPO (arXiv 2511.03317), with targets of two policies DDSPO (arXiv 2512.23426), and with the two pictures
+//! exchanged the negative model of Diffusion-NPO (arXiv 2505.11245).
 
 use super::{Objective, PreferenceLoss, PreferenceOptions, mean_per_sample, squared_error};
 use burn::tensor::Tensor;

@@ -6,12 +6,16 @@
 
 mod cpo;
 mod diffusion_dpo;
+mod diffusion_kto;
+mod mapo;
 mod preference;
 mod sft;
 mod stabilisation;
 
 pub use cpo::{CpoInput, cpo};
 pub use diffusion_dpo::{DiffusionDpoInput, diffusion_dpo};
+pub use diffusion_kto::{DiffusionKtoInput, diffusion_kto};
+pub use mapo::{MapoInput, mapo};
 pub use preference::{Objective, PreferenceLoss, PreferenceOptions};
 pub use sft::{min_snr_weight, sft};
 pub use stabilisation::Stabilisation;
