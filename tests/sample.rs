@@ -64,6 +64,40 @@ fn latents_are_written_and_taken() {
     );
 }
 
+/// The small painter as a folder.
+fn painter() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/painter").to_owned()
+}
+
+#[test]
+fn a_negative_model_takes_the_place_of_the_model_for_the_negative_prompt() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    // An adapter that makes the denoiser another one: each of its terms is drawn at random when training starts, and one
+    // step makes the product of both unlike zero.
+    let data = file("data");
+    succeed(&["studio", "paint", "--count", "10", "--size", "32", "--out", &data]);
+    let train =
+        ["train", "align", "--objective", "sft", "--data", &data, "--model", &painter(), "--size", "32"];
+    let steps =
+        ["--max-train-steps", "1", "--lr-warmup-steps", "0", "--learning-rate", "0.1", "--lora-rank", "1"];
+    let rest = ["--validation-steps", "0", "--device", "cpu", "--output-dir", &file("npo")];
+    succeed(&[&train[..], &steps[..], &rest[..]].concat());
+    let of = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        sample(&out, more);
+        pixels(out.join("00000-0.png"))
+    };
+    let plain = of("plain", &[]);
+    let itself = of("itself", &["--negative-model", &painter()]);
+    // Two prompts in one batch or in two: the last digits differ, and a level of 255 with them.
+    assert!(plain.iter().zip(&itself).all(|(a, b)| a.abs_diff(*b) <= 1));
+    let other = of("other", &["--negative-model", &file("npo")]);
+    assert!(plain.iter().zip(&other).any(|(a, b)| a.abs_diff(*b) > 8));
+    let (code, message) = refused(&["--negative-model", &painter(), "--guidance", "1"]);
+    assert!(code == Some(2) && message.contains("take a scale above 1"), "{code:?} {message}");
+}
+
 #[test]
 fn what_cannot_be_painted_is_said() {
     for (more, code, expected) in [

@@ -106,6 +106,65 @@ fn a_model_is_pretrained_taught_and_aligned() {
     assert!(fs::read_dir(workshop.path("norm-ratio/logs")).expect("logs").count() == 1);
 }
 
+/// Every objective trains on the same data by its flag, and its loss falls.
+#[test]
+fn every_objective_lowers_its_loss() {
+    let workshop = Workshop::new();
+    // Pairs need pictures of one caption.
+    let metadata = workshop.path("data/train/metadata.jsonl");
+    let lines = fs::read_to_string(&metadata).expect("metadata");
+    let alike = lines.lines().map(|line| {
+        let mut record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        record["text"] = "a seascape".into();
+        record.to_string() + "\n"
+    });
+    fs::write(&metadata, alike.collect::<String>()).expect("written");
+    let base = workshop.text("base/model");
+    workshop.succeed(
+        "sft",
+        "auxiliary",
+        &["--model", &base, "--max-train-steps", "20", "--learning-rate", "3e-3"],
+    );
+    let auxiliary = workshop.text("auxiliary/model");
+    for objective in
+        ["cpo", "sft", "diffusion-dpo", "diffusion-sdpo", "ddspo", "diffusion-kto", "mapo", "diffusion-npo"]
+    {
+        let mut more = vec!["--model", &base, "--objective", objective, "--max-train-steps", "60"];
+        // One batch of all pairs, so that losses can be compared; a small model moves little in few steps.
+        more.extend(["--learning-rate", "1e-3", "--lr-warmup-steps", "1", "--train-batch-size", "8"]);
+        if matches!(objective, "cpo" | "ddspo") {
+            more.extend(["--auxiliary", &auxiliary]);
+        }
+        workshop.succeed("align", objective, &more);
+        let metrics = fs::read_to_string(workshop.path(objective).join("metrics.jsonl")).expect("metrics");
+        let losses: Vec<f64> = metrics
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+            .map(|record| record["loss"].as_f64().expect("a loss"))
+            .collect();
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        let (first, last) = (mean(&losses[..15]), mean(&losses[losses.len() - 15..]));
+        assert!(last < first, "{objective}: {first} became {last}");
+    }
+}
+
+#[test]
+fn objectives_of_pairs_say_when_there_are_none() {
+    let workshop = Workshop::new();
+    let base = workshop.text("base/model");
+    let metadata = workshop.path("data/train/metadata.jsonl");
+    let lines = fs::read_to_string(&metadata).expect("metadata");
+    let different = lines.lines().enumerate().map(|(index, line)| {
+        let mut record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        record["text"] = format!("picture {index}").into();
+        record.to_string() + "\n"
+    });
+    fs::write(&metadata, different.collect::<String>()).expect("written");
+    let (code, message) = workshop.error("align", "pairs", &["--model", &base, "--objective", "mapo"]);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("--objective mapo needs pairs"), "{message}");
+}
+
 /// The tensors of a safetensors file, by name.
 fn tensors(file: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let (length, rest) = file.split_at(8);

@@ -35,6 +35,9 @@ pub struct Conditioning {
     pub prompt: PromptEmbeddings,
     /// For the negative (or empty) prompt; one row serves the whole batch. Needed for guidance.
     pub negative: Option<PromptEmbeddings>,
+    /// Answers the negative prompt instead of the denoiser that is sampled: the negative model of Diffusion-NPO (Wang et
+    /// al., arXiv 2505.11245).
+    pub negative_denoiser: Option<Denoiser>,
     /// Guidance scale s of `e_neg + s (e_prompt - e_neg)` (Ho and Salimans, arXiv 2207.12598); 1 is no guidance and
     /// costs one forward instead of two.
     pub guidance_scale: f64,
@@ -80,20 +83,7 @@ pub async fn sample(
         )));
     }
     let guided = conditioning.guidance_scale != 1.0;
-    let states = match (&conditioning.negative, guided) {
-        (_, false) => conditioning.prompt.clone(),
-        (Some(negative), true) => {
-            let rows = negative.rows();
-            let negative = negative.clone();
-            let negative = if rows == batch { negative } else { negative.expand(batch) };
-            PromptEmbeddings::cat(vec![negative, conditioning.prompt.clone()])
-        }
-        (None, true) => {
-            return Err(SamplingError::Shape(
-                "guidance needs the states of a negative prompt; encode \"\" for none".to_owned(),
-            ));
-        }
-    };
+    let guidance = if guided { Some(Guidance::new(conditioning, batch)?) } else { None };
     let device = latents.device();
     scheduler.reset();
     let timesteps = scheduler.timesteps().to_vec();
@@ -101,14 +91,12 @@ pub async fn sample(
     let mut latents = latents.mul_scalar(scheduler.init_noise_sigma());
     for (index, &timestep) in timesteps.iter().enumerate() {
         let input = scheduler.scale_model_input(latents.clone(), index);
-        let output = if guided {
-            let times = Tensor::full([2 * batch], timestep, &device);
-            let both = denoiser.forward(Tensor::cat(vec![input.clone(), input], 0), times, states.clone());
-            let negative = both.clone().slice([0..batch]);
-            let prompted = both.slice([batch..2 * batch]);
-            negative.clone() + (prompted - negative).mul_scalar(conditioning.guidance_scale)
-        } else {
-            denoiser.forward(input, Tensor::full([batch], timestep, &device), states.clone())
+        let output = match &guidance {
+            Some(guidance) => guidance.predict(denoiser, input, timestep),
+            None => {
+                let times = Tensor::full([batch], timestep, &device);
+                denoiser.forward(input, times, conditioning.prompt.clone())
+            }
         };
         let noise = scheduler.needs_noise(index).then(|| {
             let rows = noises.iter_mut().map(|source| source.normal([1, channels, height, width], &device));
@@ -128,4 +116,46 @@ pub async fn sample(
         }
     }
     Ok(latents)
+}
+
+/// Predictions led away from those for the negative prompt.
+struct Guidance<'a> {
+    /// The denoiser that answers the negative prompt, and the prompt, where it is another one.
+    negative: Option<(&'a Denoiser, PromptEmbeddings)>,
+    /// The other prompts; where one denoiser answers all, in one batch, the negative ones stand before them.
+    prompt: PromptEmbeddings,
+    scale: f64,
+}
+
+impl<'a> Guidance<'a> {
+    fn new(conditioning: &'a Conditioning, batch: usize) -> Result<Self, SamplingError> {
+        let Some(negative) = conditioning.negative.clone() else {
+            return Err(SamplingError::Shape(
+                "guidance needs the states of a negative prompt; encode \"\" for none".to_owned(),
+            ));
+        };
+        let negative = if negative.rows() == batch { negative } else { negative.expand(batch) };
+        let (prompt, scale) = (conditioning.prompt.clone(), conditioning.guidance_scale);
+        Ok(match &conditioning.negative_denoiser {
+            Some(denoiser) => Self { negative: Some((denoiser, negative)), prompt, scale },
+            None => Self { negative: None, prompt: PromptEmbeddings::cat(vec![negative, prompt]), scale },
+        })
+    }
+
+    fn predict(&self, denoiser: &Denoiser, input: Tensor<4>, timestep: f64) -> Tensor<4> {
+        let (batch, device) = (input.dims()[0], input.device());
+        let times = |rows: usize| Tensor::full([rows], timestep, &device);
+        let (negative, prompted) = match &self.negative {
+            None => {
+                let inputs = Tensor::cat(vec![input.clone(), input], 0);
+                let both = denoiser.forward(inputs, times(2 * batch), self.prompt.clone());
+                (both.clone().slice([0..batch]), both.slice([batch..2 * batch]))
+            }
+            Some((negative_denoiser, negative)) => (
+                negative_denoiser.forward(input.clone(), times(batch), negative.clone()),
+                denoiser.forward(input, times(batch), self.prompt.clone()),
+            ),
+        };
+        negative.clone() + (prompted - negative).mul_scalar(self.scale)
+    }
 }

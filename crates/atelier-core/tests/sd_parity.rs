@@ -120,6 +120,7 @@ fn assert_pipeline_matches(case: &Case) {
             prompt: pipeline.with_sizes(pipeline.encode_prompts(&[PROMPT, PROMPT], &device).unwrap(), &sizes),
             negative: Some(pipeline.with_sizes(negative, &sizes)),
             guidance_scale,
+            negative_denoiser: None,
         };
         let mut scheduler = case.scheduler.build(&pipeline.scheduler_config).unwrap();
         scheduler.set_timesteps(4).unwrap();

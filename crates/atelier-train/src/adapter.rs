@@ -3,7 +3,10 @@
 use crate::{atomic, error::TrainError};
 use atelier_core::{
     lora::{Component, LoraAdapter, LoraError, LoraFile},
-    models::{denoiser::DenoiserConfig, layers::Adaptable},
+    models::{
+        denoiser::{Denoiser, DenoiserConfig},
+        layers::Adaptable,
+    },
     pipeline::Pipeline,
     weights::{self, Precision, WeightsFile},
 };
@@ -54,6 +57,32 @@ pub fn attach(pipeline: &Pipeline, file: &Path, scale: f64, device: &Device) -> 
         attached.map_err(|error| failed(error.to_string()))?;
     }
     Ok(pipeline)
+}
+
+/// The denoiser that belongs to `pipeline` but is at `path`, which `flag` names: that of `pipeline` with a LoRA on it, whose
+/// other weights are shared, or that of a model folder.
+///
+/// # Errors
+/// As [`attach`] and [`Pipeline::load`]; [`TrainError::Option`] for a folder whose text encoder is not `pipeline`'s.
+pub fn denoiser_at(
+    path: &Path,
+    flag: &str,
+    pipeline: &Pipeline,
+    device: &Device,
+) -> Result<Denoiser, TrainError> {
+    if let Some(file) = find(path) {
+        return Ok(attach(pipeline, &file, 1.0, device)?.denoiser);
+    }
+    let other = Pipeline::load(path, device)?;
+    if other.tokenizer.bytes() != pipeline.tokenizer.bytes()
+        || other.text_config != pipeline.text_config
+        || other.denoiser_config.class() != pipeline.denoiser_config.class()
+    {
+        return Err(TrainError::Option(format!(
+            "{flag} has another text encoder or denoiser than --model; it must have been trained from the same model"
+        )));
+    }
+    Ok(other.denoiser)
 }
 
 /// What files call the denoiser of `pipeline`.

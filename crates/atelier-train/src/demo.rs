@@ -122,7 +122,7 @@ pub fn demo(
     time("painting studio data");
     let auxiliary = run::sft(&auxiliary_options(options, folder, &plan), tree, events)?;
     time("stage 1: the auxiliary model");
-    let aligned = run::cpo(&alignment_options(options, folder, &plan, auxiliary.clone()), tree, events)?;
+    let aligned = run::align(&alignment_options(options, folder, &plan, auxiliary.clone()), tree, events)?;
     time("stage 2: alignment");
     let base = Pipeline::load(&folder.join("base") as &Path, &device)?;
     let aligned = Pipeline::load(&aligned as &Path, &device)?;

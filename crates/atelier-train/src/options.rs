@@ -70,13 +70,15 @@ pub struct TrainOptions {
     pub autoencoder_learning_rate: f64,
     /// Pretraining: side of the autoencoder's random crops.
     pub autoencoder_crop: u32,
-    /// CPO: beta, the strength of the implicit regularisation.
+    /// Alignment: what is minimised.
+    pub objective: ObjectiveKind,
+    /// Alignment: beta, the strength of the implicit regularisation; 0 takes that of the objective's paper.
     pub beta: f64,
-    /// CPO: how the losing gradient is balanced.
+    /// CPO and DDSPO: how the losing gradient is balanced.
     pub stabilisation: StabilisationKind,
     /// CPO: lambda of `constant`.
     pub lambda: f64,
-    /// CPO: mu of `safeguard`.
+    /// Mu of `safeguard`; 0 takes that of its paper.
     pub mu: f64,
     /// CPO: guidance scale s of the auxiliary model's targets.
     pub target_guidance: f64,
@@ -129,10 +131,11 @@ impl Default for TrainOptions {
             autoencoder_steps: 2000,
             autoencoder_learning_rate: 1e-3,
             autoencoder_crop: 64,
-            beta: 2000.0,
+            objective: ObjectiveKind::Cpo,
+            beta: 0.0,
             stabilisation: StabilisationKind::NormRatio,
             lambda: 0.5,
-            mu: 0.9,
+            mu: 0.0,
             target_guidance: 1.0,
             granularity: Granularity::Set,
             dimension_weights: Vec::new(),
@@ -237,9 +240,9 @@ impl TrainOptions {
                 "autoencoder-crop must be a multiple of 8, at least 16",
             ),
             ((0.0..1.0).contains(&self.lora_dropout), "lora-dropout must be in [0, 1)"),
-            (self.beta > 0.0, "beta must be positive"),
+            (self.beta >= 0.0 && self.beta.is_finite(), "beta must not be negative"),
             ((0.0..1.0).contains(&self.lambda), "lambda must be in [0, 1)"),
-            (self.mu > 0.0 && self.mu <= 1.0, "mu must be in (0, 1]"),
+            ((0.0..=1.0).contains(&self.mu), "mu must be in (0, 1]"),
         ];
         match checks.iter().find(|(holds, _)| !holds) {
             Some((_, reason)) => Err(TrainError::Option((*reason).to_owned())),
@@ -273,8 +276,26 @@ impl TrainOptions {
         })
     }
 
+    /// With the beta and mu of the papers where none is given. Those on pairs have other ones for SDXL, which has two text
+    /// encoders; sources are with the objectives in `atelier-core`.
+    pub(crate) fn with_constants_of_papers(&self, two_text_encoders: bool) -> Self {
+        let beta = if self.beta > 0.0 { self.beta } else { self.objective.beta(two_text_encoders) };
+        let mu = match (self.mu > 0.0, two_text_encoders) {
+            (true, _) => self.mu,
+            (false, false) => 0.9,
+            (false, true) => 0.6,
+        };
+        Self { beta, mu, ..self.clone() }
+    }
+
     /// The stabilisation with its parameter.
     pub fn stabilisation(&self) -> Stabilisation {
+        match self.objective {
+            // These are what they are by their lambda.
+            ObjectiveKind::DiffusionDpo | ObjectiveKind::DiffusionNpo => return Stabilisation::None,
+            ObjectiveKind::DiffusionSdpo => return Stabilisation::Safeguard { mu: self.mu },
+            _ => {}
+        }
         match self.stabilisation {
             StabilisationKind::None => Stabilisation::None,
             StabilisationKind::Constant => Stabilisation::Constant { lambda: self.lambda },
@@ -432,19 +453,77 @@ pub struct PretrainFlags {
     pub autoencoder_crop: Option<u32>,
 }
 
-/// Flags of CPO alone.
+/// What alignment minimises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectiveKind {
+    /// Complex Preference Optimization: targets of the auxiliary model at one noisy picture
+    #[default]
+    Cpo,
+    /// Denoising of the pictures that have more positive than negative attributes
+    Sft,
+    /// Pairs of pictures of one caption (arXiv 2311.12908)
+    DiffusionDpo,
+    /// Diffusion-DPO with the safeguard of the winning picture (arXiv 2511.03317)
+    DiffusionSdpo,
+    /// Pairs of pictures, with targets of the auxiliary model (arXiv 2512.23426)
+    Ddspo,
+    /// Single pictures, liked or not (arXiv 2404.04465)
+    DiffusionKto,
+    /// Pairs without a reference (arXiv 2406.06424)
+    Mapo,
+    /// A negative model for `atelier sample --negative-model`: Diffusion-DPO the wrong way round (arXiv 2505.11245)
+    DiffusionNpo,
+}
+
+impl ObjectiveKind {
+    /// Its name in options, checkpoints and progress bars.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpo => "cpo",
+            Self::Sft => "sft",
+            Self::DiffusionDpo => "diffusion-dpo",
+            Self::DiffusionSdpo => "diffusion-sdpo",
+            Self::Ddspo => "ddspo",
+            Self::DiffusionKto => "diffusion-kto",
+            Self::Mapo => "mapo",
+            Self::DiffusionNpo => "diffusion-npo",
+        }
+    }
+
+    /// Whether targets come from an auxiliary model.
+    pub fn has_auxiliary(self) -> bool {
+        matches!(self, Self::Cpo | Self::Ddspo)
+    }
+
+    /// The beta of its paper.
+    fn beta(self, two_text_encoders: bool) -> f64 {
+        match self {
+            Self::DiffusionKto => 1000.0,
+            Self::Mapo => 0.1,
+            _ if two_text_encoders => 5000.0,
+            _ => 2000.0,
+        }
+    }
+}
+
+/// Flags of alignment alone.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct CpoFlags {
-    /// Diffusers folder or LoRA of the auxiliary model, from `atelier train sft`
+pub struct AlignFlags {
+    /// What is minimised
+    #[arg(long, value_enum, help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<ObjectiveKind>,
+    /// Diffusers folder or LoRA of the auxiliary model, from `atelier train sft`; for CPO and DDSPO
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auxiliary: Option<PathBuf>,
-    /// Strength of the implicit regularisation toward the reference
+    /// Strength of the implicit regularisation toward the reference [default: that of the objective's paper]
     #[arg(long, visible_alias = "beta-dpo", help_heading = "Preference")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
-    /// How the losing gradient is balanced
+    /// How CPO and DDSPO balance the losing gradient
     #[arg(long, value_enum, help_heading = "Preference")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stabilisation: Option<StabilisationKind>,
@@ -452,7 +531,7 @@ pub struct CpoFlags {
     #[arg(long, help_heading = "Preference")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda: Option<f64>,
-    /// Mu of `--stabilisation safeguard`
+    /// Mu of `--stabilisation safeguard` and of Diffusion-SDPO [default: that of its paper]
     #[arg(long, help_heading = "Preference")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mu: Option<f64>,

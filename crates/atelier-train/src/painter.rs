@@ -180,6 +180,7 @@ pub fn denoise(
     let conditioning = Conditioning {
         prompt: pipeline.with_sizes(pipeline.encode_prompts(prompts, &device)?, &sizes),
         negative: Some(pipeline.with_sizes(negative, &sizes)),
+        negative_denoiser: pipeline.negative_denoiser.clone(),
         guidance_scale: options.guidance_scale,
     };
     // Noise on the way comes from a stream of its own, lest it repeat the initial noise.

@@ -127,6 +127,12 @@ pub struct LatentCache {
 }
 
 impl LatentCache {
+    /// Some of the pictures.
+    #[must_use]
+    pub fn select(&self, examples: &[usize]) -> Self {
+        Self { rows: examples.iter().map(|&i| self.rows[i].clone()).collect(), ..*self }
+    }
+
     /// The sizes of the pictures `examples`.
     pub fn sizes(&self, examples: &[usize]) -> Vec<SizeConditions> {
         let [_, height, width] = self.shape;

@@ -12,11 +12,11 @@
 //! pytorch_lora_weights.safetensors
 //! ```
 
-mod cpo;
+mod align;
 mod pretrain;
 mod sft;
 
-pub use cpo::cpo;
+pub use align::align;
 pub use pretrain::pretrain;
 pub use sft::sft;
 

@@ -4,7 +4,7 @@ use crate::{base_model, failure::Failure, progress::Progress};
 use anstream::{eprintln, println};
 use atelier_core::{pipeline::Pipeline, schedulers::SchedulerKind};
 use atelier_train::{
-    adapter,
+    TrainError, adapter,
     device::DeviceChoice,
     painter::PaintOptions,
     sampler::{SampleOptions, sample},
@@ -27,6 +27,10 @@ pub struct Arguments {
     /// LoRA to put on the model, and how strong; repeatable
     #[arg(long, value_name = "FILE[:SCALE]", value_parser = lora)]
     lora: Vec<Lora>,
+    /// Model or LoRA that answers the negative prompt, from `atelier train align --objective diffusion-npo`; needs
+    /// guidance
+    #[arg(long, value_name = "DIR")]
+    negative_model: Option<PathBuf>,
     /// Denoising steps
     #[arg(long, default_value_t = 50)]
     steps: usize,
@@ -104,19 +108,29 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             eprintln!("warning: the model does not know {}", unknown.join(", "));
         }
     }
+    // Before the adapters: they are for the other one.
+    if let Some(path) = &arguments.negative_model {
+        let denoiser = adapter::denoiser_at(path, "--negative-model", &pipeline, &device)?;
+        pipeline.negative_denoiser = Some(denoiser);
+    }
     for Lora { path, scale } in &arguments.lora {
         let file = adapter::find(path).unwrap_or_else(|| path.clone());
         pipeline = adapter::attach(&pipeline, &file, *scale, &device)?;
     }
     pipeline.clip_skip = arguments.clip_skip;
     let suited = PaintOptions::for_model(&pipeline);
+    let guidance_scale = arguments.guidance.unwrap_or(suited.guidance_scale);
+    if guidance_scale == 1.0 && arguments.negative_model.is_some() {
+        let problem = "--negative-model is asked nothing with --guidance 1; take a scale above 1";
+        return Err(TrainError::Option(problem.to_owned()).into());
+    }
     let folder_name = arguments.model.as_deref().and_then(Path::file_name);
     let options = SampleOptions {
         prompt: arguments.prompt.clone(),
         paint: PaintOptions {
             negative_prompt: arguments.negative_prompt.clone(),
             steps: arguments.steps,
-            guidance_scale: arguments.guidance.unwrap_or(suited.guidance_scale),
+            guidance_scale,
             scheduler: arguments.scheduler.unwrap_or(suited.scheduler),
             size: arguments.size.unwrap_or(suited.size),
             batch: arguments.batch,

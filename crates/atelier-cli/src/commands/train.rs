@@ -6,7 +6,7 @@ use anstream::println;
 use atelier_criteria::CriteriaTree;
 use atelier_train::{
     TrainError,
-    options::{CpoFlags, PretrainFlags, TrainFlags, TrainOptions},
+    options::{AlignFlags, PretrainFlags, TrainFlags, TrainOptions},
     run,
     trainer::Events,
 };
@@ -29,12 +29,13 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
     },
-    /// Stage 2: align a model with Complex Preference Optimization
-    Cpo {
+    /// Stage 2: align a model with Complex Preference Optimization, or with another objective to compare
+    #[command(visible_alias = "cpo")]
+    Align {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        flags: CpoFlags,
+        flags: AlignFlags,
     },
 }
 
@@ -68,7 +69,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Sft { common } => {
             start(&common, &PretrainFlags::default(), &TrainOptions::default(), run::sft)
         }
-        Command::Cpo { common, flags } => start(&common, &flags, &cpo_defaults(), run::cpo),
+        Command::Align { common, flags } => start(&common, &flags, &align_defaults(), run::align),
     }
 }
 
@@ -87,7 +88,7 @@ fn pretrain_defaults() -> TrainOptions {
 }
 
 /// Alignment is short and careful.
-fn cpo_defaults() -> TrainOptions {
+fn align_defaults() -> TrainOptions {
     TrainOptions { max_train_steps: 300, lr_warmup_steps: 20, ..TrainOptions::default() }
 }
 

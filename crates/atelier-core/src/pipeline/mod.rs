@@ -55,6 +55,9 @@ pub struct Pipeline {
     pub tokenizer: PromptTokenizer,
     /// The second text encoder of models that have two.
     pub second_text_encoder: Option<SecondTextEncoder>,
+    /// The denoiser that answers negative prompts where another one than [`Self::denoiser`] does (Diffusion-NPO). It is
+    /// no part of the folder.
+    pub negative_denoiser: Option<Denoiser>,
     /// How many of the text encoder's last layers are left out, as `clip_skip` of diffusers.
     pub clip_skip: usize,
     /// Whether guidance without a negative prompt takes zeros for its embeddings (SDXL).
@@ -111,6 +114,7 @@ impl Pipeline {
             text_encoder: load_part(text_encoder, files, TEXT_ENCODER, TRANSFORMERS_WEIGHTS)?,
             tokenizer: PromptTokenizer::load(files, TOKENIZER, text_config.max_position_embeddings)?,
             second_text_encoder: SecondTextEncoder::load(files, device)?,
+            negative_denoiser: None,
             clip_skip: 0,
             force_zeros_for_empty_prompt: index.force_zeros_for_empty_prompt,
             denoiser_config,

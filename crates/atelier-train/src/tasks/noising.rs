@@ -40,15 +40,34 @@ impl Noising {
 
     /// Draws one timestep and one noise for each row of `latents`, all on the latents' device.
     pub fn draw(&self, latents: Tensor<4>, noise: &mut NoiseSource) -> NoisedBatch {
-        let device: Device = latents.device();
+        let (steps, gaussian) = self.drawn(&latents, noise);
+        self.noised(latents, &steps, gaussian)
+    }
+
+    /// As [`Self::draw`], for the two latents of every pair, which get the same timestep and noise.
+    pub fn draw_pair(
+        &self,
+        winning: Tensor<4>,
+        losing: Tensor<4>,
+        noise: &mut NoiseSource,
+    ) -> [NoisedBatch; 2] {
+        let (steps, gaussian) = self.drawn(&winning, noise);
+        [winning, losing].map(|latents| self.noised(latents, &steps, gaussian.clone()))
+    }
+
+    fn drawn(&self, latents: &Tensor<4>, noise: &mut NoiseSource) -> (Vec<usize>, Tensor<4>) {
         let shape = latents.dims();
         let count = self.schedule.alphas_cumprod().len();
-        let steps: Vec<usize> = (0..shape[0]).map(|_| noise.below(count)).collect();
-        let gaussian = noise.normal(shape, &device);
-        let sample = self.schedule.add_noise(latents.clone(), gaussian.clone(), &steps);
+        let steps = (0..shape[0]).map(|_| noise.below(count)).collect();
+        (steps, noise.normal(shape, &latents.device()))
+    }
+
+    fn noised(&self, latents: Tensor<4>, steps: &[usize], gaussian: Tensor<4>) -> NoisedBatch {
+        let device: Device = latents.device();
+        let sample = self.schedule.add_noise(latents.clone(), gaussian.clone(), steps);
         let target = match self.prediction_type {
             PredictionType::Epsilon => gaussian,
-            PredictionType::VPrediction => self.schedule.velocity(latents, gaussian, &steps),
+            PredictionType::VPrediction => self.schedule.velocity(latents, gaussian, steps),
             PredictionType::Sample => latents,
         };
         let weight = |&step: &usize| {
