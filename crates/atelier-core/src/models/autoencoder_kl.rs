@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::config::{check_divisible, diffusers_identity, refuse_unless_neutral};
+use super::config::{check_divisible, check_other_keys, diffusers_identity};
 use super::layers::{Conv2d, Conv2dConfig};
 use super::resnet::ResnetOptions;
 use super::tiling::tiled;
@@ -130,7 +130,7 @@ impl AutoencoderKLConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        refuse_unless_neutral(CLASS, &self.other, NEUTRAL)?;
+        check_other_keys(CLASS, &self.other, NEUTRAL, &["force_upcast"])?;
         let count = self.block_out_channels.len();
         for (key, types, supported) in [
             ("down_block_types", &self.down_block_types, DOWN_BLOCK),

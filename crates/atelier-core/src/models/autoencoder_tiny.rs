@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::config::{check_divisible, diffusers_identity, refuse_unless_neutral};
+use super::config::{check_divisible, check_other_keys, diffusers_identity};
 use super::layers::Conv2d;
 use super::resampling::{conv_3x3, upsample_nearest};
 use super::{ConfigError, ModelConfig, ModelError};
@@ -83,7 +83,12 @@ impl AutoencoderTinyConfig {
     ///
     /// [`ModelError::Config`] for keys that are not supported and for values that contradict each other.
     pub fn init(&self, device: &Device) -> Result<AutoencoderTiny, ModelError> {
-        refuse_unless_neutral(CLASS, &self.other, NEUTRAL)?;
+        check_other_keys(
+            CLASS,
+            &self.other,
+            NEUTRAL,
+            &["block_out_channels", "force_upcast", "latent_magnitude", "latent_shift"],
+        )?;
         let encoder_channels = channels(
             "encoder_block_out_channels",
             &self.encoder_block_out_channels,

@@ -84,19 +84,29 @@ impl<T: Clone> OneOrMany<T> {
     }
 }
 
-/// Refuses keys that would change the model in a way that is not implemented.
+/// Refuses keys of a diffusers model that would change it in a way that is not implemented, and keys that nobody knows.
 ///
-/// `neutral` pairs a key with the values (as JSON) under which it has no effect.
-pub(super) fn refuse_unless_neutral(
+/// `neutral` pairs a key with the values (as JSON) under which it has no effect; those `without_effect` have none under any.
+pub(super) fn check_other_keys(
     class: &'static str,
     keys: &Map<String, Value>,
     neutral: &[(&str, &[&str])],
+    without_effect: &[&str],
 ) -> Result<(), ConfigError> {
-    for (key, accepted) in neutral {
-        let Some(value) = keys.get(*key).map(Value::to_string) else { continue };
-        if !accepted.contains(&value.as_str()) {
-            let supported = accepted.join(", ");
-            return Err(ConfigError::Unsupported { class, key: (*key).to_owned(), value, supported });
+    for (key, value) in keys {
+        match neutral.iter().find(|(known, _)| known == key) {
+            Some((_, accepted)) if accepted.contains(&value.to_string().as_str()) => {}
+            Some((_, accepted)) => {
+                return Err(ConfigError::Unsupported {
+                    class,
+                    key: key.clone(),
+                    value: value.to_string(),
+                    supported: accepted.join(", "),
+                });
+            }
+            // diffusers' own notes begin with an underscore.
+            None if key.starts_with('_') || without_effect.contains(&key.as_str()) => {}
+            None => return Err(ConfigError::Unknown { class, key: key.clone() }),
         }
     }
     Ok(())
@@ -154,6 +164,12 @@ mod tests {
             "UNet2DConditionModel does not support `class_embed_type` = \"timestep\"; supported: null"
         );
         assert!(unet_error(r#"{"downsample_padding": 2}"#).contains("`downsample_padding` = 2"));
+    }
+
+    #[test]
+    fn keys_that_nobody_knows_are_named() {
+        let error = unet_error(r#"{"block_out_chanels": [32, 64], "_name_or_path": "sd"}"#);
+        assert!(error.starts_with("UNet2DConditionModel has no `block_out_chanels`"), "{error}");
     }
 
     #[test]

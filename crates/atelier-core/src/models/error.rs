@@ -23,6 +23,16 @@ pub enum ConfigError {
         /// The values that would work.
         supported: String,
     },
+    /// A key that neither diffusers nor this implementation knows: misspelt, or of a later version.
+    #[error(
+        "{class} has no `{key}` in diffusers 0.42; correct the key, or take it out of the file to go on without it"
+    )]
+    Unknown {
+        /// Name of the model class.
+        class: &'static str,
+        /// Key in `config.json`.
+        key: String,
+    },
     /// Values that contradict each other.
     #[error("the configuration of {class} is inconsistent: `{key}` {problem}")]
     Inconsistent {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::config::{OneOrMany, check_divisible, diffusers_identity, refuse_unless_neutral};
+use super::config::{OneOrMany, check_divisible, check_other_keys, diffusers_identity};
 use super::embeddings::{TimestepEmbedding, Timesteps};
 use super::layers::{Adaptable, Conv2d, LayerMut, adaptable};
 use super::prompt_embeddings::PromptEmbeddings;
@@ -308,7 +308,7 @@ impl UNet2DConditionModelConfig {
 
     /// Checks the configuration and resolves its lists.
     fn stages(&self) -> Result<Vec<Stage>, ConfigError> {
-        refuse_unless_neutral(CLASS, &self.other, NEUTRAL)?;
+        check_other_keys(CLASS, &self.other, NEUTRAL, &["upcast_attention"])?;
         let count = self.block_out_channels.len();
         for (key, found) in [
             ("block_out_channels", count),
