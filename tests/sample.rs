@@ -80,8 +80,17 @@ fn a_negative_model_takes_the_place_of_the_model_for_the_negative_prompt() {
     let train =
         ["train", "align", "--objective", "sft", "--data", &data, "--model", &painter(), "--size", "32"];
     let steps =
-        ["--max-train-steps", "1", "--lr-warmup-steps", "0", "--learning-rate", "0.1", "--lora-rank", "1"];
-    let rest = ["--validation-steps", "0", "--device", "cpu", "--output-dir", &file("npo")];
+        ["--max-train-steps", "1", "--lr-warmup-steps", "0", "--learning-rate", "0.1", "--lora-rank", "8"];
+    let rest = [
+        "--lr-scheduler",
+        "constant",
+        "--validation-steps",
+        "0",
+        "--device",
+        "cpu",
+        "--output-dir",
+        &file("npo"),
+    ];
     succeed(&[&train[..], &steps[..], &rest[..]].concat());
     let of = |name: &str, more: &[&str]| {
         let out = folder.path().join(name);
@@ -105,7 +114,9 @@ fn what_cannot_be_painted_is_said() {
         (["--seed", "9223372036854775808"], 2, "below 2^63"),
         (["--seed", "-1"], 2, "unexpected argument '-1'"),
         (["--count", "0"], 2, "--count must be at least 1"),
-        (["--scheduler", "heun"], 2, "choose ddpm, ddim, euler or dpm-solver"),
+        (["--scheduler", "flow-match-euler"], 1, "trained by diffusion; choose ddpm"),
+        (["--true-cfg-scale", "2"], 2, "this one has --guidance"),
+        (["--scheduler", "heun"], 2, "choose ddpm, ddim, euler, dpm-solver or flow-match-euler"),
         (["--lora", "nowhere.safetensors:0.5"], 1, "nowhere.safetensors"),
         (["--model", "nowhere"], 1, "a diffusers model folder is expected"),
     ] {

@@ -38,9 +38,11 @@ impl Workshop {
     fn arguments(&self, run: &str, out: &str, more: &[&str]) -> Vec<String> {
         let (data, out) = (self.text("data"), self.text(out));
         let mut arguments = vec!["train", run, "--data", &data, "--output-dir", &out, "--device", "cpu"];
-        arguments.extend(["--size", "32", "--train-batch-size", "2"]);
-        if !more.contains(&"--validation-steps") {
-            arguments.extend(["--validation-steps", "0"]);
+        arguments.extend(["--size", "32"]);
+        for default in [["--train-batch-size", "2"], ["--validation-steps", "0"]] {
+            if !more.contains(&default[0]) {
+                arguments.extend(default);
+            }
         }
         arguments.into_iter().chain(more.iter().copied()).map(str::to_owned).collect()
     }

@@ -6,7 +6,7 @@ mod failure;
 mod progress;
 
 use clap::{Parser, Subcommand};
-use commands::{annotate, criteria, demo, devices, sample, studio, train};
+use commands::{annotate, criteria, demo, devices, plan, sample, studio, train};
 use failure::Report;
 use std::process::ExitCode;
 
@@ -45,6 +45,8 @@ enum Command {
     /// Train: from nothing, on attributes (stage 1), or toward them (stage 2)
     #[command(subcommand)]
     Train(train::Command),
+    /// See what a training run will need, before it is started: memory by part, time per step, what to change
+    Plan(plan::Arguments),
     /// List where Atelier can compute
     Devices(devices::Arguments),
 }
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Criteria(command) => criteria::run(command),
         Command::Studio(command) => studio::run(command),
         Command::Train(command) => train::run(command),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
     done.map_or_else(Report::report, |()| ExitCode::SUCCESS)

@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         prompt_embeds: tensor(&tensors, "encoder_hidden_states", &device)?,
         pooled_prompt_embeds: optional(&tensors, "text_embeds", &device)?,
         time_ids: optional(&tensors, "time_ids", &device)?,
+        guidance: None,
     };
     let (sample, timestep) = (tensor(&tensors, "sample", &device)?, tensor(&tensors, "timestep", &device)?);
     let expected: Tensor<4> = tensor(&tensors, "output", &device)?;

@@ -43,6 +43,20 @@ pub struct Conditioning {
     pub guidance_scale: f64,
 }
 
+impl Conditioning {
+    /// For models that are distilled with guidance, such as FLUX: `guidance_scale` becomes an input of the model, which those
+    /// that have none ignore, and classifier-free guidance has the scale `true_cfg_scale`.
+    #[must_use]
+    pub fn distilled(self, guidance_scale: f64, true_cfg_scale: f64) -> Self {
+        Self {
+            prompt: self.prompt.with_guidance(guidance_scale),
+            negative: self.negative.map(|negative| negative.with_guidance(guidance_scale)),
+            guidance_scale: true_cfg_scale,
+            negative_denoiser: self.negative_denoiser,
+        }
+    }
+}
+
 /// What a callback sees after every step.
 #[derive(Debug)]
 pub struct SamplingStep<'a> {

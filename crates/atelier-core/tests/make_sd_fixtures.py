@@ -226,7 +226,8 @@ def stable_diffusion_xl():
 @torch.no_grad()
 def main():
     torch.manual_seed(1)
-    shutil.rmtree(PIPELINES, ignore_errors=True)
+    for name in ("sd", "sd21", "sdxl"):
+        shutil.rmtree(PIPELINES / name, ignore_errors=True)
     autoencoder_kl()
     unet_text_time()
     clip_text_with_projection()

@@ -9,8 +9,8 @@
 #![recursion_limit = "256"]
 
 use atelier_core::schedulers::{
-    DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, NoiseSchedule, PredictionType,
-    Scheduler, SchedulerConfig, SchedulerKind,
+    DDIMScheduler, DPMSolverMultistepScheduler, DiffusionConfig, EulerDiscreteScheduler, NoiseSchedule,
+    PredictionType, Scheduler, SchedulerConfig, SchedulerKind,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -80,8 +80,8 @@ fn read<T: DeserializeOwned>(name: &str) -> T {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn config(text: &str) -> SchedulerConfig {
-    SchedulerConfig::from_json(text.as_bytes()).unwrap()
+fn config(text: &str) -> DiffusionConfig {
+    DiffusionConfig::from_json(text.as_bytes()).unwrap()
 }
 
 #[track_caller]
@@ -132,7 +132,7 @@ fn assert_trajectory(kind: SchedulerKind, case: &TrajectoryFile) {
     let mut scheduler: Box<dyn Scheduler> = if case.eta > 0.0 {
         Box::new(DDIMScheduler::new(&config).unwrap().with_eta(case.eta).unwrap())
     } else {
-        kind.build(&config).unwrap()
+        kind.build(&SchedulerConfig::Diffusion(config)).unwrap()
     };
     scheduler.set_timesteps(case.timesteps.len()).unwrap();
     assert_timesteps(kind, scheduler.timesteps(), &case.timesteps, &case.name);
@@ -155,7 +155,7 @@ fn assert_scheduler_matches(kind: SchedulerKind) -> Vec<TrajectoryFile> {
     let file: SchedulerFile = read(&format!("{kind}.json"));
     for case in &file.timesteps {
         let text = format!("{{\"timestep_spacing\": \"{}\"}}", case.spacing);
-        let mut scheduler = kind.build(&config(&text)).unwrap();
+        let mut scheduler = kind.build(&SchedulerConfig::Diffusion(config(&text))).unwrap();
         scheduler.set_timesteps(case.timesteps.len()).unwrap();
         assert_timesteps(kind, scheduler.timesteps(), &case.timesteps, &case.spacing);
     }

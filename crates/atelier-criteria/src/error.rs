@@ -103,6 +103,18 @@ pub enum CriteriaError {
         /// The node.
         node: String,
     },
+    /// A list of what crops or flips change names what is not there.
+    #[error(
+        "{file}: {key} names `{node}`, but no leaf lies there; write a node or leaf without the dimension"
+    )]
+    NothingBelow {
+        /// The file.
+        file: String,
+        /// The list.
+        key: &'static str,
+        /// The node or leaf.
+        node: String,
+    },
     /// One id for a leaf and an inner node.
     #[error("{file}: `{leaf}` is a leaf and an inner node at once; move the leaf one level down")]
     LeafIsNode {

@@ -1,6 +1,6 @@
 //! The attributes of one picture.
 
-use crate::{CriteriaError, CriteriaTree, Side, prompt::Prompt};
+use crate::{CriteriaError, CriteriaTree, Leaf, Side, prompt::Prompt};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -52,6 +52,23 @@ impl Labels {
         Ok(())
     }
 
+    /// The labels whose leaf `holds`, for instance in a part of the picture.
+    ///
+    /// # Errors
+    /// [`CriteriaError::UnknownId`] if a leaf is not in `tree`.
+    pub fn filter(&self, tree: &CriteriaTree, holds: impl Fn(&Leaf) -> bool) -> Result<Self, CriteriaError> {
+        let side = |ids: &[String]| -> Result<Vec<String>, CriteriaError> {
+            let mut kept = Vec::new();
+            for id in ids {
+                if holds(tree.require_leaf(id)?) {
+                    kept.push(id.clone());
+                }
+            }
+            Ok(kept)
+        };
+        Ok(Self { positive: side(&self.positive)?, negative: side(&self.negative)? })
+    }
+
     /// The score of the picture, `#A_pos - #A_neg`, which ranks the pictures of one caption.
     #[must_use]
     pub fn score(&self) -> i64 {
@@ -97,6 +114,14 @@ mod tests {
         assert!(matches!(both, Err(CriteriaError::BothSides { leaf }) if leaf == CLEAN));
         let twice = labels(&[], &[LEVEL, LEVEL]).validate(tree);
         assert!(matches!(twice, Err(CriteriaError::RepeatedLabel { side: Side::Negative, .. })));
+    }
+
+    #[test]
+    fn what_a_part_of_the_picture_does_not_show_is_left_out() {
+        let tree = CriteriaTree::embedded();
+        let cropped = labels(&[CLEAN], &[LEVEL]).filter(tree, |leaf| !leaf.changed_by_crop);
+        assert_eq!(cropped.expect("two leaves"), labels(&[CLEAN], &[]));
+        assert!(labels(&["no.such.leaf"], &[]).filter(tree, |_| true).is_err());
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub struct Leaf {
     pub negative: Attribute,
     /// The genres it applies to, in kebab case; empty for all.
     pub genres: Vec<String>,
+    /// Whether a part of a picture may have the other side of the leaf: it is about the place of things in the frame, or
+    /// about how much of it they take.
+    pub changed_by_crop: bool,
+    /// Whether the mirror image of a picture may have the other side of the leaf: it tells left from right.
+    pub changed_by_flip: bool,
 }
 
 impl Leaf {

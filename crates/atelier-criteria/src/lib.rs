@@ -12,6 +12,8 @@
 //! name = "Color Relations"
 //! order = 2                       # position among the dimensions
 //! summary = "How the colours of a picture act on one another."
+//! changed-by-crop = []            # nodes and leaves that a part of the picture may have the other side of
+//! changed-by-flip = []            # and those that the mirror image may have the other side of
 //!
 //! [nodes]                         # every inner node; the keys leave the dimension out
 //! "purity" = "Purity"

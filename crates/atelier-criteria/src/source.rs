@@ -12,6 +12,12 @@ pub(crate) struct DimensionSource {
     pub name: String,
     pub order: u32,
     pub summary: String,
+    /// Nodes and leaves about the place of things in the frame, or about how much of it they take.
+    #[serde(default, rename = "changed-by-crop")]
+    pub changed_by_crop: Vec<String>,
+    /// Nodes and leaves that tell left from right.
+    #[serde(default, rename = "changed-by-flip")]
+    pub changed_by_flip: Vec<String>,
     #[serde(default)]
     pub nodes: BTreeMap<String, String>,
     #[serde(default, rename = "leaf")]
@@ -51,6 +57,13 @@ impl SourceFile {
     pub fn full_id(&self, id: &str) -> String {
         format!("{}.{id}", self.dimension.id)
     }
+}
+
+/// Whether `leaf` is one of `nodes` or lies below one.
+pub(crate) fn lies_below(leaf: &str, nodes: &[String]) -> bool {
+    nodes.iter().any(|node| {
+        leaf.strip_prefix(node.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
 /// Names and texts of the `*.toml` files of a folder, in the order of their names.

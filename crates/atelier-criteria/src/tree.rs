@@ -1,7 +1,11 @@
 //! The tree: loading, and finding leaves.
 
 use crate::{
-    CriteriaError, Dimension, Leaf, Node, ids, node::NodeEntry, source, source::SourceFile, validation,
+    CriteriaError, Dimension, Leaf, Node, ids,
+    node::NodeEntry,
+    source,
+    source::{SourceFile, lies_below},
+    validation,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -108,6 +112,8 @@ impl CriteriaTree {
             let names: BTreeMap<String, String> =
                 names.chain([(source.id.clone(), source.name.clone())]).collect();
             let leaves = source.leaves.into_iter().map(|leaf| Leaf {
+                changed_by_crop: lies_below(&leaf.id, &source.changed_by_crop),
+                changed_by_flip: lies_below(&leaf.id, &source.changed_by_flip),
                 id: format!("{}.{}", source.id, leaf.id),
                 name: leaf.name,
                 dimension,

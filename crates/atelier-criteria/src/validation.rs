@@ -1,6 +1,9 @@
 //! The rules that the files of a tree keep. Every violation is found, not the first one only.
 
-use crate::{Attribute, CriteriaError, Side, ids, prompt, source::SourceFile};
+use crate::{
+    Attribute, CriteriaError, Side, ids, prompt,
+    source::{SourceFile, lies_below},
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// Levels at which leaves may lie; the dimension is level 1.
@@ -46,6 +49,8 @@ impl Check {
             self.attribute(file, &id, Side::Negative, &leaf.negative);
         }
         self.nodes(file);
+        self.changed_by(file, "changed-by-crop", &dimension.changed_by_crop);
+        self.changed_by(file, "changed-by-flip", &dimension.changed_by_flip);
     }
 
     fn id(&mut self, file: &SourceFile, id: &str, well_formed: bool, dots: bool) {
@@ -90,6 +95,16 @@ impl Check {
             self.problems.push(CriteriaError::DuplicatePhrase { file, leaf, side, phrase, first });
         } else {
             self.phrases.insert(words.join(" "), leaf);
+        }
+    }
+
+    fn changed_by(&mut self, file: &SourceFile, key: &'static str, nodes: &[String]) {
+        for node in nodes {
+            let leaves = &file.dimension.leaves;
+            if !leaves.iter().any(|leaf| lies_below(&leaf.id, std::slice::from_ref(node))) {
+                let (file, node) = (file.name.clone(), node.clone());
+                self.problems.push(CriteriaError::NothingBelow { file, key, node });
+            }
         }
     }
 

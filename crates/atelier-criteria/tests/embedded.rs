@@ -13,6 +13,27 @@ fn it_has_seven_dimensions_five_levels_and_246_pairs() {
 }
 
 #[test]
+fn crops_change_what_is_about_the_frame_and_flips_change_nothing() {
+    let tree = CriteriaTree::embedded();
+    for leaf in tree.leaves() {
+        let composition = tree.dimension_of(leaf).id == "composition";
+        assert!(leaf.changed_by_crop || !composition, "{} is about the frame", leaf.id);
+        assert!(!leaf.changed_by_flip, "{} names no side", leaf.id);
+        for side in Side::BOTH {
+            let attribute = leaf.attribute(side);
+            let phrase = attribute.phrase.to_lowercase();
+            let about_the_frame =
+                ["focus", "placed", "horizon on", "headroom", "corners", "across the picture"];
+            if about_the_frame.iter().any(|word| phrase.contains(word)) {
+                assert!(leaf.changed_by_crop, "{}: {phrase}", leaf.id);
+            }
+        }
+    }
+    let changed = tree.leaves().iter().filter(|leaf| leaf.changed_by_crop).count();
+    assert_eq!(changed, 56);
+}
+
+#[test]
 fn no_two_attributes_are_told_in_the_same_words() {
     let mut seen = HashSet::new();
     for leaf in CriteriaTree::embedded().leaves() {

@@ -51,6 +51,8 @@ fn a_broken_rule_names_file_and_place() {
             "\"range\" = \"Range\"\n\"hue\" = \"Hue\"",
             "no leaf lies below the inner node `tone.hue`",
         ),
+        ("\n[nodes]", "changed-by-crop = [\"rang\"]\n[nodes]", "changed-by-crop names `rang`"),
+        ("\n[nodes]", "changed-by-flip = [\"range\", \"range.fuller\"]\n[nodes]", "`range.fuller`"),
         ("\"range.full\"", "\"range.a.b.c.d\"", "leaf `tone.range.a.b.c.d` is at level 6"),
         ("\"range.full\"", "\"range\"", "`tone.range` is a leaf and an inner node at once"),
         ("order = 1", "order = \"first\"", "line 3"),

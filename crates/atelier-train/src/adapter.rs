@@ -1,12 +1,9 @@
 //! Adapters in files.
 
-use crate::{atomic, error::TrainError};
+use crate::{atomic, base_precision::BasePrecision, error::TrainError};
 use atelier_core::{
     lora::{Component, LoraAdapter, LoraError, LoraFile},
-    models::{
-        denoiser::{Denoiser, DenoiserConfig},
-        layers::Adaptable,
-    },
+    models::{denoiser::Denoiser, layers::Adaptable},
     pipeline::Pipeline,
     weights::{self, Precision, WeightsFile},
 };
@@ -35,16 +32,14 @@ pub fn attach(pipeline: &Pipeline, file: &Path, scale: f64, device: &Device) -> 
     let lora = LoraFile::new(tensors, &metadata).map_err(|error| failed(error.to_string()))?;
     let mut pipeline = pipeline.clone();
     for component in lora.components() {
-        let attached = if component == denoiser_component(&pipeline) {
+        let attached = if component == pipeline.denoiser_component() {
             attach_to(&mut pipeline.denoiser, &lora, component, scale, device)
         } else {
             match (component, &mut pipeline.second_text_encoder) {
                 (Component::TextEncoder, _) => {
                     attach_to(&mut pipeline.text_encoder, &lora, component, scale, device)
                 }
-                (Component::TextEncoder2, Some(second)) => {
-                    attach_to(&mut second.model, &lora, component, scale, device)
-                }
+                (Component::TextEncoder2, Some(second)) => attach_to(second, &lora, component, scale, device),
                 _ => {
                     let part = component.key();
                     let reason = format!(
@@ -60,7 +55,7 @@ pub fn attach(pipeline: &Pipeline, file: &Path, scale: f64, device: &Device) -> 
 }
 
 /// The denoiser that belongs to `pipeline` but is at `path`, which `flag` names: that of `pipeline` with a LoRA on it, whose
-/// other weights are shared, or that of a model folder.
+/// other weights are shared, or that of a model folder, whose weights are kept in `precision`.
 ///
 /// # Errors
 /// As [`attach`] and [`Pipeline::load`]; [`TrainError::Option`] for a folder whose text encoder is not `pipeline`'s.
@@ -68,12 +63,13 @@ pub fn denoiser_at(
     path: &Path,
     flag: &str,
     pipeline: &Pipeline,
+    precision: BasePrecision,
     device: &Device,
 ) -> Result<Denoiser, TrainError> {
     if let Some(file) = find(path) {
         return Ok(attach(pipeline, &file, 1.0, device)?.denoiser);
     }
-    let other = Pipeline::load(path, device)?;
+    let other = Pipeline::load_stored_as(precision.dtype_on(device)?, path, device)?;
     if other.tokenizer.bytes() != pipeline.tokenizer.bytes()
         || other.text_config != pipeline.text_config
         || other.denoiser_config.class() != pipeline.denoiser_config.class()
@@ -83,13 +79,6 @@ pub fn denoiser_at(
         )));
     }
     Ok(other.denoiser)
-}
-
-/// What files call the denoiser of `pipeline`.
-fn denoiser_component(pipeline: &Pipeline) -> Component {
-    match pipeline.denoiser_config {
-        DenoiserConfig::Unet(_) => Component::Unet,
-    }
 }
 
 fn attach_to<M: Adaptable + Clone>(
@@ -115,8 +104,8 @@ pub fn save(
     file: &Path,
     precision: Precision,
 ) -> Result<(), TrainError> {
-    let (tensors, metadata) =
-        futures_lite::future::block_on(adapter.to_tensors(denoiser_component(pipeline)))?;
+    let component = pipeline.denoiser_component();
+    let (tensors, metadata) = futures_lite::future::block_on(adapter.to_tensors(component))?;
     let bytes = weights::write_tensors(&tensors, precision, &metadata)?;
     Ok(atomic::write_file(file, |writer| writer.write_all(&bytes))?)
 }

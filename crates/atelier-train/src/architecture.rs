@@ -16,7 +16,7 @@ use atelier_core::{
         unet_2d_condition::{AdditionEmbedType, DownBlockType, UNet2DConditionModelConfig, UpBlockType},
     },
     pipeline::Pipeline,
-    schedulers::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing},
+    schedulers::{BetaSchedule, DiffusionConfig, PredictionType, SchedulerConfig, TimestepSpacing},
     text::PromptTokenizer,
 };
 use burn::{
@@ -32,6 +32,10 @@ const PROMPT_TOKENS: usize = 77;
 const TEXT_FEATURES: usize = 128;
 /// Latent pixels are blocks of 4 x 4 pixels: two halvings.
 const LEVELS: usize = 3;
+/// Channels of the denoiser's stages.
+const STAGES: [usize; 3] = [32, 64, 128];
+/// Sides of pictures that are multiples of this go through autoencoder and denoiser without rounding.
+pub const PICTURE_MULTIPLE: u32 = 1 << (LEVELS - 1 + STAGES.len() - 1);
 
 /// A small painter with random weights drawn from `seed`, on `device`, whose tokenizer knows the words of `texts`.
 ///
@@ -61,7 +65,7 @@ pub fn small_painter<'a>(
     };
     let unet_config = UNet2DConditionModelConfig {
         sample_size: Some(OneOrMany::One(size as usize / vae_config.downsampling_factor())),
-        block_out_channels: vec![32, 64, 128],
+        block_out_channels: STAGES.to_vec(),
         down_block_types: vec![
             DownBlockType::DownBlock2D,
             DownBlockType::DownBlock2D,
@@ -87,12 +91,12 @@ pub fn small_painter<'a>(
         hidden_act: Activation::Gelu,
         ..CLIPTextConfig::default()
     };
-    let scheduler_config = SchedulerConfig {
+    let scheduler_config = DiffusionConfig {
         beta_schedule: BetaSchedule::SquaredCosine,
         prediction_type: PredictionType::VPrediction,
         timestep_spacing: TimestepSpacing::Trailing,
         clip_sample: false,
-        ..SchedulerConfig::default()
+        ..DiffusionConfig::default()
     };
     device.seed(seed);
     let failed = |error: ModelError| TrainError::Model(error);
@@ -117,6 +121,6 @@ pub fn small_painter<'a>(
         negative_denoiser: None,
         clip_skip: 0,
         force_zeros_for_empty_prompt: false,
-        scheduler_config,
+        scheduler_config: SchedulerConfig::Diffusion(scheduler_config),
     })
 }

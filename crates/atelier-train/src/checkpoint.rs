@@ -10,6 +10,7 @@
 
 use crate::{
     atomic::replace_directory,
+    batches,
     error::TrainError,
     optimizer::{NamedTensors, to_device, to_host},
 };
@@ -30,10 +31,8 @@ pub struct Progress {
     pub step: u64,
     /// Which stage of the run wrote it, such as `cpo`: another stage's checkpoint is refused.
     pub stage: String,
-    /// The order of examples, from the start of the current epoch.
-    pub order: NoisePosition,
-    /// Examples of the current epoch that were used.
-    pub used: usize,
+    /// The order of examples.
+    pub order: batches::Position,
     /// The noise of timesteps, latents and prompts.
     pub noise: NoisePosition,
 }

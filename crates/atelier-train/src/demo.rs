@@ -253,7 +253,7 @@ fn auxiliary_options(options: &DemoOptions, folder: &Path, plan: &Plan) -> Train
         data: folder.join("data"),
         model: folder.join("base"),
         output_dir: folder.join("auxiliary"),
-        device: options.device,
+        device: options.device.into(),
         seed: options.seed,
         max_train_steps: plan.sft_steps,
         train_batch_size: 8,

@@ -90,7 +90,7 @@ impl<'a> PictureExplainer<'a> {
         let device = device_of(&self.auxiliary.denoiser);
         let schedule = self.auxiliary.noise_schedule()?;
         let failed = |error: ExplanationError| TrainError::DeviceLost(error.to_string());
-        let kind = self.auxiliary.scheduler_config.prediction_type;
+        let kind = self.auxiliary.scheduler_config.diffusion()?.prediction_type;
         let explainer =
             Explainer::new(&self.auxiliary.denoiser, &schedule, kind, &self.calibration, self.options)
                 .map_err(failed)?;

@@ -7,10 +7,11 @@
 
 use crate::{
     atomic::{self, AtomicError},
+    framing::Framing,
     picture,
 };
 use atelier_criteria::{CriteriaError, CriteriaTree, Labels};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, imageops};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
@@ -209,12 +210,8 @@ impl ImageFolder {
 /// [`ImageFolderError`] names `path`.
 pub fn load_square(path: &Path, size: u32) -> Result<RgbImage, ImageFolderError> {
     let picture = load(path)?;
-    let (width, height) = picture.dimensions();
-    let side = width.min(height);
-    let square = imageops::crop_imm(&picture, (width - side) / 2, (height - side) / 2, side, side).to_image();
-    // Lanczos would ring around the edges of enlarged pictures.
-    let filter = if side < size { imageops::FilterType::Triangle } else { imageops::FilterType::Lanczos3 };
-    Ok(if side == size { square } else { imageops::resize(&square, size, size, filter) })
+    let framing = Framing::new(picture.dimensions().into(), [size; 2], 1, false);
+    Ok(framing.render(&picture, framing.views()[0]))
 }
 
 /// The picture at `path`, upright; `PNG`, `JPEG` or `WebP`, recognised by its content.
@@ -222,12 +219,42 @@ pub fn load_square(path: &Path, size: u32) -> Result<RgbImage, ImageFolderError>
 /// # Errors
 /// [`ImageFolderError`] names `path`, also where the picture claims more pixels than memory should be given for.
 pub fn load(path: &Path) -> Result<RgbImage, ImageFolderError> {
-    decode(path).map_err(|source| match source {
+    let decode = || -> Result<RgbImage, ImageError> {
+        let mut decoder = decoder(path)?;
+        // `into_decoder` does not count the pixels themselves.
+        limits().reserve(decoder.total_bytes())?;
+        let orientation = decoder.orientation()?;
+        let mut picture = DynamicImage::from_decoder(decoder)?;
+        picture.apply_orientation(orientation);
+        Ok(picture.into_rgb8())
+    };
+    decode().map_err(|source| picture_error(path, source))
+}
+
+/// Width and height of the picture at `path`, upright; only its header is read.
+///
+/// # Errors
+/// [`ImageFolderError`] names `path`.
+pub fn dimensions(path: &Path) -> Result<[u32; 2], ImageFolderError> {
+    use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    let read = || -> Result<[u32; 2], ImageError> {
+        let mut decoder = decoder(path)?;
+        let (width, height) = decoder.dimensions();
+        Ok(match decoder.orientation()? {
+            Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => [height, width],
+            _ => [width, height],
+        })
+    };
+    read().map_err(|source| picture_error(path, source))
+}
+
+fn picture_error(path: &Path, source: ImageError) -> ImageFolderError {
+    match source {
         ImageError::IoError(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
             ImageFolderError::Read { path: path.to_owned(), source }
         }
         source => ImageFolderError::Picture { path: path.to_owned(), source },
-    })
+    }
 }
 
 /// A side of 32,768 pixels and half a gibibyte are beyond any scan of a painting, and within any computer.
@@ -239,16 +266,10 @@ fn limits() -> Limits {
     limits
 }
 
-fn decode(path: &Path) -> Result<RgbImage, ImageError> {
+fn decoder(path: &Path) -> Result<impl ImageDecoder + use<>, ImageError> {
     let mut reader = ImageReader::open(path)?.with_guessed_format()?;
     reader.limits(limits());
-    let mut decoder = reader.into_decoder()?;
-    // `into_decoder` does not count the pixels themselves.
-    limits().reserve(decoder.total_bytes())?;
-    let orientation = decoder.orientation()?;
-    let mut picture = DynamicImage::from_decoder(decoder)?;
-    picture.apply_orientation(orientation);
-    Ok(picture.into_rgb8())
+    reader.into_decoder()
 }
 
 /// The pictures in `dir`, by extension and sorted by name, for folders without metadata; folders inside are not entered.

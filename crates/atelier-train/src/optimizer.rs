@@ -214,6 +214,29 @@ pub fn named_parameters<M: Module>(model: &M) -> NamedTensors {
     collect.values
 }
 
+/// How many elements each parameter of `model` has, by path; values that nobody has looked at are not computed.
+pub fn parameter_sizes<M: Module>(model: &M) -> BTreeMap<String, usize> {
+    #[derive(Default)]
+    struct Collect {
+        path: ParameterPath,
+        sizes: BTreeMap<String, usize>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.sizes.insert(self.path.name(), param.lazy_shape().num_elements());
+        }
+    }
+    let mut collect = Collect::default();
+    model.visit(&mut collect);
+    collect.sizes
+}
+
 /// `model` with the parameters that `values` names replaced, everything else about them kept.
 pub fn with_parameters<M: Module>(model: M, values: &NamedTensors) -> M {
     struct Replace<'a> {

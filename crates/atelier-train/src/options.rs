@@ -1,7 +1,8 @@
 //! Options of a training run: defaults, then a TOML file, then flags; later ones win.
 
 use crate::{
-    device::DeviceChoice, error::TrainError, learning_rate::LearningRateKind, optimizer::AdamWOptions,
+    base_precision::BasePrecision, device::DeviceList, error::TrainError, learning_rate::LearningRateKind,
+    optimizer::AdamWOptions,
 };
 use atelier_core::{lora::LoraConfig, objectives::Stabilisation, weights::Precision};
 use clap::{Args, ValueEnum};
@@ -20,17 +21,27 @@ pub struct TrainOptions {
     pub auxiliary: PathBuf,
     /// Where results, checkpoints and metrics go.
     pub output_dir: PathBuf,
-    /// Where to compute.
-    pub device: DeviceChoice,
+    /// Where to compute; several devices share every step.
+    pub device: DeviceList,
     /// Seed of everything that is drawn.
     pub seed: u64,
-    /// Side of the square pictures, in pixels.
+    /// Side of the square pictures, in pixels; with buckets, the side of a square of their area.
     pub size: u32,
+    /// Whether pictures are trained at sizes near their own shapes instead of squares.
+    pub aspect_ratio_buckets: bool,
+    /// Whether pictures are mirrored at random.
+    pub random_flip: bool,
+    /// Whether a random part is taken of pictures that are longer than their size in training, instead of the centre.
+    pub random_crop: bool,
+    /// How many parts there are to choose from.
+    pub crop_variants: u32,
+    /// Where latents and text states are kept from run to run.
+    pub cache_dir: Option<PathBuf>,
     /// Optimiser steps.
     pub max_train_steps: u64,
-    /// Samples per forward.
+    /// Samples per forward and device.
     pub train_batch_size: usize,
-    /// Parts of a batch that are computed at once, if they are of one size; 1 suits a GPU.
+    /// Parts of all devices' batches that are computed at once, if they are of one size; 1 suits a GPU.
     pub batch_splits: usize,
     /// Forwards per optimiser step.
     pub gradient_accumulation_steps: usize,
@@ -97,6 +108,10 @@ pub struct TrainOptions {
     /// Without an adapter: parts of parameter names, such as `attn2`; only parameters with one of them are trained, all
     /// where there is none. With an adapter: ends of layer names, such as `to_q`; without any, the attention's layers.
     pub target_modules: Vec<String>,
+    /// With an adapter: the type of the frozen weights on the device.
+    pub base_precision: BasePrecision,
+    /// Whether the denoiser's blocks are computed again for the gradients instead of being kept.
+    pub gradient_checkpointing: bool,
 }
 
 impl Default for TrainOptions {
@@ -106,9 +121,14 @@ impl Default for TrainOptions {
             model: PathBuf::new(),
             auxiliary: PathBuf::new(),
             output_dir: PathBuf::from("out"),
-            device: DeviceChoice::Auto,
+            device: DeviceList::default(),
             seed: 0,
             size: 128,
+            aspect_ratio_buckets: false,
+            random_flip: false,
+            random_crop: false,
+            crop_variants: 4,
+            cache_dir: None,
             max_train_steps: 1000,
             train_batch_size: 8,
             batch_splits: 2,
@@ -144,6 +164,8 @@ impl Default for TrainOptions {
             lora_alpha: 0.0,
             lora_dropout: 0.0,
             target_modules: Vec::new(),
+            base_precision: BasePrecision::F32,
+            gradient_checkpointing: false,
         }
     }
 }
@@ -234,12 +256,20 @@ impl TrainOptions {
             (self.max_grad_norm > 0.0, "max-grad-norm must be positive"),
             ((0.0..1.0).contains(&self.ema_decay), "ema-decay must be in [0, 1)"),
             (self.snr_gamma >= 0.0, "snr-gamma must not be negative"),
-            (self.size >= 16 && self.size.is_multiple_of(8), "size must be a multiple of 8, at least 16"),
+            (
+                (16..=1 << 15).contains(&self.size) && self.size.is_multiple_of(8),
+                "size must be a multiple of 8, from 16 to 32768",
+            ),
+            (self.crop_variants > 1, "crop-variants must be at least 2"),
             (
                 self.autoencoder_crop >= 16 && self.autoencoder_crop.is_multiple_of(8),
                 "autoencoder-crop must be a multiple of 8, at least 16",
             ),
             ((0.0..1.0).contains(&self.lora_dropout), "lora-dropout must be in [0, 1)"),
+            (
+                self.base_precision == BasePrecision::F32 || self.lora_rank > 0,
+                "base-precision is for weights that are not trained: add --lora-rank, or leave it at f32",
+            ),
             (self.beta >= 0.0 && self.beta.is_finite(), "beta must not be negative"),
             ((0.0..1.0).contains(&self.lambda), "lambda must be in [0, 1)"),
             ((0.0..=1.0).contains(&self.mu), "mu must be in (0, 1]"),
@@ -321,10 +351,11 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_dir: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_enum)]
+    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`. Several, as `wgpu:0,wgpu:1`, share
+    /// every step: each takes a batch of --train-batch-size, and the first keeps the weights and the optimiser
+    #[arg(long, value_name = "DEVICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub device: Option<DeviceChoice>,
+    pub device: Option<DeviceList>,
     /// Seed of everything that is drawn
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -333,11 +364,36 @@ pub struct TrainFlags {
     #[arg(long, value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
+    /// Train pictures at sizes near their own shapes, with the area of --size squared, instead of at squares. A batch has
+    /// pictures of one size; those that do not fill one wait for the next epoch
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Pictures")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aspect_ratio_buckets: Option<bool>,
+    /// Mirror pictures at random, but not where the caption names left or right
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Pictures")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random_flip: Option<bool>,
+    /// Take one of --crop-variants parts of a picture at random, where it is longer than its size in training, instead of
+    /// the centre. Whatever takes more than a twentieth of a picture away also takes its attributes of composition, and
+    /// others that are about the frame
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Pictures")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random_crop: Option<bool>,
+    /// Parts of a picture to choose from, evenly spread from end to end; the latents of each, and of its mirror image with
+    /// --random-flip, are computed once
+    #[arg(long, value_name = "COUNT", help_heading = "Pictures")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop_variants: Option<u32>,
+    /// Keep latents and text states in this folder, for later runs with the same pictures and model as well; memory then
+    /// holds none of them
+    #[arg(long, value_name = "DIR", help_heading = "Pictures")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
     /// Optimiser steps
     #[arg(long, value_name = "STEPS", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_train_steps: Option<u64>,
-    /// Samples per forward
+    /// Samples per forward, on every device
     #[arg(long, value_name = "SAMPLES", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_batch_size: Option<usize>,
@@ -377,6 +433,11 @@ pub struct TrainFlags {
     #[arg(long, value_name = "NORM", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_grad_norm: Option<f64>,
+    /// Compute every block of the denoiser again for the gradients instead of keeping what happened in it: less memory, by
+    /// the price of a second forward pass
+    #[arg(long, help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
     /// Decay of the moving average of the weights (0 = none)
     #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -393,6 +454,11 @@ pub struct TrainFlags {
     #[arg(long, value_name = "RATE", help_heading = "LoRA")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora_dropout: Option<f64>,
+    /// Type of the frozen weights under a LoRA on the device. A step with gradients still needs them in f32 at once, unless
+    /// --gradient-checkpointing is set as well
+    #[arg(long, value_enum, value_name = "TYPE", help_heading = "LoRA")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_precision: Option<BasePrecision>,
     /// Train only parameters whose name contains this, such as `attn2`, all without it; with --lora-rank, the layers
     /// whose name ends in this, such as `to_q`, without it those of the attention; repeatable
     #[arg(long = "target-module", value_name = "NAME", help_heading = "Optimisation")]

@@ -2,11 +2,11 @@
 
 use crate::{error::TrainError, options::TrainOptions, picture, pictures, trainer::device_of};
 use atelier_core::{
-    models::autoencoder::Autoencoder,
+    models::{autoencoder::Autoencoder, denoiser::DenoiserConfig, transformer_flux::DEFAULT_GUIDANCE},
     noise::{NoiseSource, seeded_latents},
     pipeline::{Pipeline, SizeConditions},
     sampling::{Conditioning, SamplingStep, sample},
-    schedulers::SchedulerKind,
+    schedulers::{SchedulerConfig, SchedulerKind},
 };
 use atelier_criteria::prompt::Prompt;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -27,8 +27,11 @@ pub struct PaintOptions {
     pub negative_prompt: String,
     /// Denoising steps.
     pub steps: usize,
-    /// Guidance scale; 1 is none.
+    /// Guidance scale; 1 is none. For models that are distilled with guidance, such as FLUX.1 dev, it is an input of the
+    /// model, as `guidance_scale` in diffusers.
     pub guidance_scale: f64,
+    /// Scale of classifier-free guidance for such models, as `true_cfg_scale` in diffusers; 1 is none, and halves the time.
+    pub true_cfg_scale: f64,
     /// The sampler.
     pub scheduler: SchedulerKind,
     /// Width and height of the pictures, in pixels.
@@ -43,6 +46,7 @@ impl Default for PaintOptions {
             negative_prompt: String::new(),
             steps: 20,
             guidance_scale: 3.0,
+            true_cfg_scale: 1.0,
             scheduler: SchedulerKind::DpmSolverMultistep,
             size: [128; 2],
             batch: 16,
@@ -57,16 +61,20 @@ impl PaintOptions {
         let factor = pipeline.vae_config.downsampling_factor();
         let [height, width] = pipeline.denoiser_config.sample_size().unwrap_or([64; 2]);
         let scheduler = SchedulerKind::of_class(pipeline.scheduler_config.class_name());
-        let (guidance_scale, scheduler) = match (&pipeline.vae, &pipeline.second_text_encoder) {
+        let (guidance_scale, scheduler) = match (&pipeline.denoiser_config, &pipeline.vae) {
+            (DenoiserConfig::Flux(_), _) => (DEFAULT_GUIDANCE, SchedulerKind::FlowMatchEuler),
             // Small painters: samplers that add no noise on the way leave specks.
-            (Autoencoder::Tiny(_), _) => (2.0, SchedulerKind::Ddpm),
-            (Autoencoder::Kl(_), None) => (7.5, scheduler.unwrap_or(SchedulerKind::Ddim)),
-            (Autoencoder::Kl(_), Some(_)) => (5.0, scheduler.unwrap_or(SchedulerKind::Euler)),
+            (DenoiserConfig::Unet(_), Autoencoder::Tiny(_)) => (2.0, SchedulerKind::Ddpm),
+            (DenoiserConfig::Unet(_), Autoencoder::Kl(_)) => match pipeline.second_text_encoder {
+                None => (7.5, scheduler.unwrap_or(SchedulerKind::Ddim)),
+                Some(_) => (5.0, scheduler.unwrap_or(SchedulerKind::Euler)),
+            },
         };
         Self {
             negative_prompt: String::new(),
             steps: 50,
             guidance_scale,
+            true_cfg_scale: 1.0,
             scheduler,
             size: [width, height].map(|side| (side * factor) as u32),
             batch: 8,
@@ -171,9 +179,8 @@ pub fn denoise(
     on_step: &mut dyn FnMut(&SamplingStep<'_>) -> ControlFlow<()>,
 ) -> Result<Tensor<4>, TrainError> {
     let device = device_of(&pipeline.denoiser);
-    let mut scheduler = options.scheduler.build(&pipeline.scheduler_config)?;
-    scheduler.set_timesteps(options.steps)?;
     let [_, _, height, width] = latents.dims();
+    let mut scheduler = pipeline.scheduler(options.scheduler, options.steps, [height, width])?;
     let factor = pipeline.vae_config.downsampling_factor();
     let sizes = [SizeConditions::whole(height * factor, width * factor)];
     let negative = pipeline.encode_negative_prompt(&options.negative_prompt, &device)?;
@@ -182,6 +189,11 @@ pub fn denoise(
         negative: Some(pipeline.with_sizes(negative, &sizes)),
         negative_denoiser: pipeline.negative_denoiser.clone(),
         guidance_scale: options.guidance_scale,
+    };
+    let conditioning = if pipeline.denoiser_config.is_guidance_distilled() {
+        conditioning.distilled(options.guidance_scale, options.true_cfg_scale)
+    } else {
+        conditioning
     };
     // Noise on the way comes from a stream of its own, lest it repeat the initial noise.
     let mut noises: Vec<NoiseSource> = seeds.iter().map(|&seed| NoiseSource::with_stream(seed, 1)).collect();
@@ -229,7 +241,14 @@ pub fn sample_grid(
         .zip(0..)
         .map(|(prompt, seed)| (prompt.caption.clone(), seed))
         .collect();
-    let paint_options = PaintOptions { size: [options.size; 2], ..PaintOptions::default() };
+    let quick = PaintOptions::default();
+    let suited = match &pipeline.scheduler_config {
+        SchedulerConfig::Diffusion(_) => quick,
+        SchedulerConfig::FlowMatch(_) => {
+            PaintOptions { steps: quick.steps, ..PaintOptions::for_model(pipeline) }
+        }
+    };
+    let paint_options = PaintOptions { size: [options.size; 2], ..suited };
     let pictures = paint(pipeline, &requests, &paint_options, &mut |_| ControlFlow::Continue(()))?;
     Ok(picture::grid(&pictures, count.div_ceil(2).min(8), 2))
 }

@@ -1,4 +1,4 @@
-//! Pictures and latents in memory, read once.
+//! Pictures in memory, read once.
 
 use crate::{
     error::TrainError,
@@ -6,10 +6,7 @@ use crate::{
     picture,
     trainer::{Events, TrainEvent},
 };
-use atelier_core::{
-    noise::NoiseSource,
-    pipeline::{Pipeline, SizeConditions},
-};
+use atelier_core::noise::NoiseSource;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -79,86 +76,6 @@ impl PictureCache {
             }
         }
         Tensor::from_data(TensorData::new(values, [indices.len(), 3, side, side]), device)
-    }
-
-    /// Latents of all pictures, scaled as the denoiser expects them.
-    ///
-    /// # Errors
-    /// [`TrainError::DeviceLost`], or [`TrainError::Interrupted`] on a break.
-    pub fn latents(
-        &self,
-        pipeline: &Pipeline,
-        device: &Device,
-        events: &mut Events<'_>,
-    ) -> Result<LatentCache, TrainError> {
-        let total = self.len();
-        let mut rows = Vec::with_capacity(total);
-        let mut shape = [0; 3];
-        let indices: Vec<usize> = (0..total).collect();
-        for chunk in indices.chunks(CHUNK) {
-            // Several batches at once keep all cores of the CPU backend busy.
-            let encoded = chunk.par_chunks(CHUNK / 8).map(|batch| {
-                let latents = pipeline.encode_pictures(self.batch(batch, device));
-                let [_, channels, height, width] = latents.dims();
-                Ok(([channels, height, width], read(latents)?))
-            });
-            for (found, values) in encoded.collect::<Result<Vec<_>, TrainError>>()? {
-                shape = found;
-                rows.extend(values.chunks(shape.iter().product()).map(<[f32]>::to_vec));
-            }
-            let event =
-                TrainEvent::Preparing { what: "encoding pictures".to_owned(), done: rows.len(), total };
-            if events(event).is_break() {
-                return Err(TrainError::Interrupted { step: 0 });
-            }
-        }
-        let factor = pipeline.vae_config.downsampling_factor();
-        Ok(LatentCache { rows, shape, factor })
-    }
-}
-
-/// The latents of a data set.
-#[derive(Debug, Clone)]
-pub struct LatentCache {
-    rows: Vec<Vec<f32>>,
-    shape: [usize; 3],
-    /// Pixels per latent pixel, in each direction.
-    factor: usize,
-}
-
-impl LatentCache {
-    /// Some of the pictures.
-    #[must_use]
-    pub fn select(&self, examples: &[usize]) -> Self {
-        Self { rows: examples.iter().map(|&i| self.rows[i].clone()).collect(), ..*self }
-    }
-
-    /// The sizes of the pictures `examples`.
-    pub fn sizes(&self, examples: &[usize]) -> Vec<SizeConditions> {
-        let [_, height, width] = self.shape;
-        vec![SizeConditions::whole(height * self.factor, width * self.factor); examples.len()]
-    }
-
-    /// How many pictures there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Shape of one picture's latents, `[channels, height, width]`.
-    pub fn shape(&self) -> [usize; 3] {
-        self.shape
-    }
-
-    /// Latents of the given pictures, `[batch, channels, height, width]`.
-    pub fn batch(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        let [channels, height, width] = self.shape;
-        let values: Vec<f32> = indices.iter().flat_map(|&i| self.rows[i].iter().copied()).collect();
-        Tensor::from_data(TensorData::new(values, [indices.len(), channels, height, width]), device)
     }
 }
 

@@ -13,21 +13,27 @@
 //! ```
 
 mod align;
+mod data;
 mod pretrain;
 mod sft;
+
+use data::Data;
 
 pub use align::align;
 pub use pretrain::pretrain;
 pub use sft::sft;
 
 use crate::{
-    adapter, atomic, error::TrainError, imagefolder::ImageFolder, optimizer::named_parameters,
-    options::TrainOptions, pictures::PictureCache, tasks::TrainedDenoiser, trainer::Events,
+    adapter, atomic, error::TrainError, optimizer::named_parameters, options::TrainOptions,
+    tasks::TrainedDenoiser, trainer::Events,
 };
 use atelier_core::{
-    lora::LoraAdapter, models::denoiser::Denoiser, noise::NoiseSource, pipeline::Pipeline, weights::Precision,
+    lora::LoraAdapter,
+    models::denoiser::{Denoiser, DenoiserConfig},
+    noise::NoiseSource,
+    pipeline::{Pipeline, size_divisor},
+    weights::Precision,
 };
-use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
 use burn::{
     module::{Module, ParamGroup},
     tensor::Device,
@@ -57,42 +63,46 @@ pub fn save_pipeline(pipeline: &Pipeline, path: &Path, precision: Precision) -> 
     Ok(atomic::replace_directory(&temporary.keep(), path)?)
 }
 
-/// What all runs read first.
-struct Data {
-    pictures: PictureCache,
-    captions: Vec<String>,
-    labels: Vec<Labels>,
-    prompts: Vec<Prompt>,
+/// Loads `--model`, once it is clear that it takes pictures of `--size`.
+fn load_model(options: &TrainOptions, device: &Device) -> Result<Pipeline, TrainError> {
+    required(&options.model, "--model")?;
+    check_size(options.size, size_divisor(options.model.as_path())?)?;
+    tracing::info!(path = %options.model.display(), "loading a model");
+    let dtype = options.base_precision.dtype_on(device)?;
+    let pipeline = Pipeline::load_stored_as(dtype, options.model.as_path(), device)?;
+    check_checkpointing(options, &pipeline.denoiser_config)?;
+    Ok(pipeline)
 }
 
-impl Data {
-    fn read(
-        options: &TrainOptions,
-        tree: &CriteriaTree,
-        events: &mut Events<'_>,
-    ) -> Result<Self, TrainError> {
-        required(&options.data, "--data")?;
-        let folder = ImageFolder::open(&options.data, "train", tree)?;
-        let examples = folder.examples();
-        let prompts = examples.iter().map(|example| example.labels.prompt(&example.text, tree));
-        Ok(Self {
-            prompts: prompts.collect::<Result<_, _>>()?,
-            captions: examples.iter().map(|example| example.text.clone()).collect(),
-            labels: examples.iter().map(|example| example.labels.clone()).collect(),
-            pictures: PictureCache::read(&folder, options.size, events)?,
-        })
+/// Whether a model takes pictures of `size` pixels, whose sides must be multiples of `divisor`.
+pub(crate) fn check_size(size: u32, divisor: usize) -> Result<(), TrainError> {
+    if (size as usize).is_multiple_of(divisor) {
+        return Ok(());
     }
+    Err(TrainError::Option(format!("--size {size}: this model takes multiples of {divisor} pixels")))
 }
 
-/// Loads the model folder that `flag` names.
-fn load_pipeline(path: &Path, flag: &str, device: &Device) -> Result<Pipeline, TrainError> {
-    required(path, flag)?;
-    tracing::info!(path = %path.display(), "loading a model");
-    Ok(Pipeline::load(path, device)?)
+/// Whether `--gradient-checkpointing` can be had, if it is asked for.
+pub(crate) fn check_checkpointing(
+    options: &TrainOptions,
+    denoiser: &DenoiserConfig,
+) -> Result<(), TrainError> {
+    if !options.gradient_checkpointing || denoiser.can_be_checkpointed() {
+        return Ok(());
+    }
+    Err(TrainError::Option(format!(
+        "--gradient-checkpointing works for UNets; the blocks of a {} cannot be computed again yet",
+        denoiser.class()
+    )))
+}
+
+/// Sides of pictures that are multiples of this go through autoencoder and denoiser without rounding.
+fn picture_multiple(pipeline: &Pipeline) -> u32 {
+    (pipeline.vae_config.downsampling_factor() * pipeline.denoiser_config.latent_multiple()) as u32
 }
 
 /// What `options` ask to train, with gradients.
-fn trained(
+pub(crate) fn trained(
     pipeline: &Pipeline,
     options: &TrainOptions,
     device: &Device,

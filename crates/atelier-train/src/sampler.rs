@@ -56,6 +56,7 @@ pub fn sample(
     let SampleOptions { prompt, paint, seed, count, .. } = options;
     check(pipeline, options)?;
     let initial = options.latents.as_deref().map(|file| read_latents(file, pipeline, options)).transpose()?;
+    let is_distilled = pipeline.denoiser_config.is_guidance_distilled();
     let mut number = next_number(&options.out)?;
     let seeds: Vec<u64> = (0..*count as u64).map(|index| seed + index).collect();
     let (mut paths, mut all_latents) = (Vec::with_capacity(*count), Vec::new());
@@ -74,7 +75,7 @@ pub fn sample(
         let painted = pictures::to_images(pipeline.decode_latents(latents.clone()))?;
         for (image, &seed) in painted.iter().zip(batch) {
             let path = options.out.join(format!("{number:05}-{seed}.png"));
-            picture::write_png(&path, image, &[("parameters", &parameters(options, seed))])?;
+            picture::write_png(&path, image, &[("parameters", &parameters(options, is_distilled, seed))])?;
             paths.push(path);
             number += 1;
         }
@@ -87,9 +88,8 @@ pub fn sample(
 }
 
 fn check(pipeline: &Pipeline, options: &SampleOptions) -> Result<(), TrainError> {
-    let factor = pipeline.vae_config.downsampling_factor().max(1) as u32;
-    // Stages of the denoiser halve the latents; diffusers asks for the same.
-    let divisor = factor.max(8);
+    // Stages of a UNet halve the latents, a transformer takes them in patches; diffusers asks for the same.
+    let divisor = pipeline.size_divisor().max(8) as u32;
     let [width, height] = options.paint.size;
     if width == 0 || height == 0 || !width.is_multiple_of(divisor) || !height.is_multiple_of(divisor) {
         return Err(TrainError::Option(format!(
@@ -102,6 +102,11 @@ fn check(pipeline: &Pipeline, options: &SampleOptions) -> Result<(), TrainError>
             options.seed,
             1_u64 << 63
         )));
+    }
+    if options.paint.true_cfg_scale != 1.0 && !pipeline.denoiser_config.is_guidance_distilled() {
+        let problem =
+            "--true-cfg-scale is for models that are distilled with guidance; this one has --guidance";
+        return Err(TrainError::Option(problem.to_owned()));
     }
     if options.count == 0 {
         return Err(TrainError::Option("--count must be at least 1".to_owned()));
@@ -155,10 +160,10 @@ fn next_number(folder: &Path) -> Result<usize, TrainError> {
     Ok(next)
 }
 
-/// How the picture of `seed` was made, in the form that AUTOMATIC1111's web UI began and most programs read.
-fn parameters(options: &SampleOptions, seed: u64) -> String {
-    let PaintOptions { negative_prompt, steps, guidance_scale, scheduler, size: [width, height], .. } =
-        &options.paint;
+/// How the picture of `seed` was made, in the form that AUTOMATIC1111's web UI began and most programs read; with
+/// `is_distilled` guidance as its successor Forge writes it.
+fn parameters(options: &SampleOptions, is_distilled: bool, seed: u64) -> String {
+    let PaintOptions { negative_prompt, steps, scheduler, size: [width, height], .. } = &options.paint;
     let mut text = options.prompt.clone();
     if !negative_prompt.is_empty() {
         text += &format!("\nNegative prompt: {negative_prompt}");
@@ -166,11 +171,17 @@ fn parameters(options: &SampleOptions, seed: u64) -> String {
     let sampler = match scheduler {
         SchedulerKind::Ddpm => "DDPM",
         SchedulerKind::Ddim => "DDIM",
-        SchedulerKind::Euler => "Euler",
+        SchedulerKind::Euler | SchedulerKind::FlowMatchEuler => "Euler",
         SchedulerKind::DpmSolverMultistep => "DPM++ 2M",
     };
+    let PaintOptions { guidance_scale, true_cfg_scale, .. } = options.paint;
+    let guidance = if is_distilled {
+        format!("CFG scale: {true_cfg_scale}, Distilled CFG Scale: {guidance_scale}")
+    } else {
+        format!("CFG scale: {guidance_scale}")
+    };
     text + &format!(
-        "\nSteps: {steps}, Sampler: {sampler}, CFG scale: {guidance_scale}, Seed: {seed}, Size: {width}x{height}, Model: {}",
+        "\nSteps: {steps}, Sampler: {sampler}, {guidance}, Seed: {seed}, Size: {width}x{height}, Model: {}",
         options.model_name
     )
 }
@@ -195,11 +206,12 @@ mod tests {
     #[test]
     fn parameters_are_those_that_other_programs_read() {
         let line = "Steps: 20, Sampler: DPM++ 2M, CFG scale: 2.5, Seed: 7, Size: 128x128, Model: painter";
-        assert_eq!(parameters(&options(), 7), format!("a seascape at sunset\n{line}"));
+        assert_eq!(parameters(&options(), false, 7), format!("a seascape at sunset\n{line}"));
         let mut options = options();
         options.paint.negative_prompt = "muddy colour".to_owned();
         let expected = format!("a seascape at sunset\nNegative prompt: muddy colour\n{line}");
-        assert_eq!(parameters(&options, 7), expected);
+        assert_eq!(parameters(&options, false, 7), expected);
+        assert!(parameters(&options, true, 7).contains("CFG scale: 1, Distilled CFG Scale: 2.5, Seed: 7"));
     }
 
     #[test]

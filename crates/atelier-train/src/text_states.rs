@@ -1,73 +1,189 @@
 //! Embeddings of prompts by frozen text encoders, computed once per prompt.
 
-use crate::{error::TrainError, pictures};
+use crate::{
+    cache::{Fingerprint, Source, TensorCache},
+    error::TrainError,
+    pictures,
+};
 use atelier_core::{
     models::prompt_embeddings::PromptEmbeddings,
-    pipeline::{Pipeline, SizeConditions},
+    pipeline::{Pipeline, SecondTextEncoder, SizeConditions},
+    weights::{Metadata, TensorValues, WeightsFile, read_tensors},
 };
 use burn::tensor::{Device, Tensor, TensorData};
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+};
+
+/// The tensors in a cached file, in the names of diffusers' pipelines.
+const STATES: &str = "prompt_embeds";
+const POOLED: &str = "pooled_prompt_embeds";
 
 /// Remembers what the text encoders said: captions and attributes come again in every epoch.
 #[derive(Debug)]
 pub struct TextStates<'a> {
     pipeline: &'a Pipeline,
     device: Device,
-    known: HashMap<String, Embedding>,
-    /// Tokens and features of the states.
-    shape: [usize; 2],
+    memory: Memory,
+}
+
+/// Where embeddings are kept.
+#[derive(Debug)]
+enum Memory {
+    Host(HashMap<String, Arc<Embedding>>),
+    Disk(TensorCache),
 }
 
 /// What one prompt became.
 #[derive(Debug)]
 struct Embedding {
-    states: Vec<f32>,
-    pooled: Option<Vec<f32>>,
+    /// `[tokens, features]`.
+    states: TensorValues,
+    /// `[features]`, for models that take a vector.
+    pooled: Option<TensorValues>,
 }
 
 impl<'a> TextStates<'a> {
-    /// An empty memory for `pipeline`'s text encoders, which must be on `device`.
-    pub fn new(pipeline: &'a Pipeline, device: &Device) -> Self {
-        Self { pipeline, device: device.clone(), known: HashMap::new(), shape: [0; 2] }
-    }
-
-    /// Embeddings of `prompts`, one row each, with the `sizes` of their pictures where the model takes them.
+    /// A memory for what `pipeline`'s text encoders say, which must be on `device`: empty, or the files in `cache_dir`.
     ///
     /// # Errors
-    /// [`TrainError::Pipeline`] names a prompt that cannot be tokenised; [`TrainError::DeviceLost`].
+    /// [`TrainError::DeviceLost`] if the encoders' weights, by which a cache knows its files, cannot be read.
+    pub fn new(
+        pipeline: &'a Pipeline,
+        cache_dir: Option<&Path>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let memory = match cache_dir {
+            None => Memory::Host(HashMap::new()),
+            Some(dir) => Memory::Disk(TensorCache::new(dir, "text", &fingerprint(pipeline)?)),
+        };
+        Ok(Self { pipeline, device: device.clone(), memory })
+    }
+
+    /// Embeddings of `prompts` on `device`, one row each, with the `sizes` of their pictures where the model takes them.
+    ///
+    /// # Errors
+    /// [`TrainError::Pipeline`] names a prompt that cannot be tokenised; [`TrainError::DeviceLost`];
+    /// [`TrainError::Atomic`] if the cache cannot be written.
     pub fn get(
         &mut self,
         prompts: &[String],
         sizes: &[SizeConditions],
+        device: &Device,
     ) -> Result<PromptEmbeddings, TrainError> {
-        let mut unknown: Vec<&str> =
-            prompts.iter().map(String::as_str).filter(|prompt| !self.known.contains_key(*prompt)).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        if !unknown.is_empty() {
-            let embeddings = self.pipeline.encode_prompts(&unknown, &self.device)?;
-            let [_, tokens, features] = embeddings.prompt_embeds.dims();
-            self.shape = [tokens, features];
-            let states = pictures::read(embeddings.prompt_embeds)?;
-            let pooled = embeddings.pooled_prompt_embeds.map(pictures::read).transpose()?;
-            let mut pooled = pooled.as_ref().map(|values| values.chunks(values.len() / unknown.len()));
-            for (prompt, states) in unknown.into_iter().zip(states.chunks(tokens * features)) {
-                let pooled = pooled.as_mut().and_then(Iterator::next).map(<[f32]>::to_vec);
-                self.known.insert(prompt.to_owned(), Embedding { states: states.to_vec(), pooled });
+        let mut known = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for prompt in prompts.iter().map(String::as_str).collect::<BTreeSet<_>>() {
+            match self.memory.find(prompt) {
+                Some(embedding) => {
+                    known.insert(prompt, embedding);
+                }
+                None => unknown.push(prompt),
             }
         }
-        let rows: Vec<&Embedding> = prompts.iter().filter_map(|prompt| self.known.get(prompt)).collect();
-        let states: Vec<f32> = rows.iter().flat_map(|row| &row.states).copied().collect();
-        let pooled: Vec<f32> = rows.iter().filter_map(|row| row.pooled.as_ref()).flatten().copied().collect();
-        let [tokens, features] = self.shape;
-        let states = TensorData::new(states, [rows.len(), tokens, features]);
-        let pooled_features = pooled.len() / rows.len().max(1);
-        let pooled = (pooled_features > 0)
-            .then(|| Tensor::from_data(TensorData::new(pooled, [rows.len(), pooled_features]), &self.device));
+        if !unknown.is_empty() {
+            for (prompt, embedding) in unknown.iter().zip(self.encode(&unknown)?) {
+                let embedding = Arc::new(embedding);
+                self.memory.keep(prompt, &embedding)?;
+                known.insert(prompt, embedding);
+            }
+        }
+        let rows: Vec<&Embedding> = prompts.iter().map(|prompt| known[prompt.as_str()].as_ref()).collect();
+        let states = rows.iter().map(|row| &row.states);
+        let pooled: Option<Vec<&TensorValues>> = rows.iter().map(|row| row.pooled.as_ref()).collect();
         let embeddings = PromptEmbeddings {
-            pooled_prompt_embeds: pooled,
-            ..Tensor::<3>::from_data(states, &self.device).into()
+            pooled_prompt_embeds: pooled.map(|pooled| stack(pooled.into_iter(), device)),
+            ..stack::<3>(states, device).into()
         };
         Ok(self.pipeline.with_sizes(embeddings, sizes))
     }
+
+    /// What the text encoders say of each of `prompts`.
+    fn encode(&self, prompts: &[&str]) -> Result<Vec<Embedding>, TrainError> {
+        let embeddings = self.pipeline.encode_prompts(prompts, &self.device)?;
+        let [_, tokens, features] = embeddings.prompt_embeds.dims();
+        let rows = |values: Vec<f32>, shape: &[usize]| -> Result<Vec<TensorValues>, TrainError> {
+            let rows = values.chunks(shape.iter().product());
+            Ok(rows.map(|row| TensorValues::new(shape.to_vec(), row.to_vec())).collect::<Result<_, _>>()?)
+        };
+        let states = rows(pictures::read(embeddings.prompt_embeds)?, &[tokens, features])?;
+        let pooled = match embeddings.pooled_prompt_embeds {
+            None => vec![None; states.len()],
+            Some(pooled) => {
+                let [_, features] = pooled.dims();
+                rows(pictures::read(pooled)?, &[features])?.into_iter().map(Some).collect()
+            }
+        };
+        Ok(states.into_iter().zip(pooled).map(|(states, pooled)| Embedding { states, pooled }).collect())
+    }
+}
+
+impl Memory {
+    fn find(&self, prompt: &str) -> Option<Arc<Embedding>> {
+        match self {
+            Self::Host(known) => known.get(prompt).cloned(),
+            Self::Disk(cache) => cache.open(&source(prompt), read).map(Arc::new),
+        }
+    }
+
+    fn keep(&mut self, prompt: &str, embedding: &Arc<Embedding>) -> Result<(), TrainError> {
+        match self {
+            Self::Host(known) => {
+                known.insert(prompt.to_owned(), Arc::clone(embedding));
+            }
+            Self::Disk(cache) => {
+                let mut tensors = BTreeMap::from([(STATES.to_owned(), embedding.states.clone())]);
+                tensors.extend(embedding.pooled.clone().map(|pooled| (POOLED.to_owned(), pooled)));
+                cache.write(&source(prompt), &tensors)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The embedding in a file of the cache.
+fn read(file: &WeightsFile) -> Result<Embedding, String> {
+    let (mut tensors, _) = read_tensors(file).map_err(|error| error.to_string())?;
+    let states = tensors.remove(STATES).filter(|states| states.shape().len() == 2);
+    let states = states.ok_or_else(|| format!("it has no matrix `{STATES}`"))?;
+    Ok(Embedding { states, pooled: tensors.remove(POOLED) })
+}
+
+/// What the embedding of a prompt comes from.
+fn source(prompt: &str) -> Source {
+    Source { identity: Metadata::from([("prompt".to_owned(), prompt.to_owned())]), state: Metadata::new() }
+}
+
+/// Of everything that an embedding depends on.
+fn fingerprint(pipeline: &Pipeline) -> Result<Fingerprint, TrainError> {
+    let mut encoders = Fingerprint::default();
+    encoders.add(format!("{:?} {}", pipeline.text_config, pipeline.clip_skip).as_bytes());
+    encoders.add(pipeline.tokenizer.bytes());
+    encoders.add_parameters(&pipeline.text_encoder)?;
+    if let Some(second) = &pipeline.second_text_encoder {
+        encoders.add(second.tokenizer().bytes());
+        match second {
+            SecondTextEncoder::Clip { config, model, .. } => {
+                encoders.add(format!("{config:?}").as_bytes());
+                encoders.add_parameters(model)?;
+            }
+            SecondTextEncoder::T5 { config, model, .. } => {
+                encoders.add(format!("{config:?}").as_bytes());
+                encoders.add_parameters(model)?;
+            }
+        }
+    }
+    Ok(encoders)
+}
+
+/// `rows` of one shape as one tensor, `[rows, …]`.
+fn stack<'v, const D: usize>(rows: impl Iterator<Item = &'v TensorValues>, device: &Device) -> Tensor<D> {
+    let (mut values, mut shape) = (Vec::new(), vec![0]);
+    for row in rows {
+        values.extend_from_slice(row.values());
+        shape = [&[shape[0] + 1], row.shape()].concat();
+    }
+    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -1,27 +1,33 @@
 //! The one training loop: every objective is a [`Task`] in it.
 
 use crate::{
+    batches::Batches,
     checkpoint::{self, Checkpoint, Progress},
     error::TrainError,
+    forward_passes::ForwardPasses,
     learning_rate::LearningRateSchedule,
     metrics::MetricsLogger,
     optimizer::{AdamW, Ema, named_parameters, with_parameters},
     options::TrainOptions,
     picture,
+    workers::Workers,
 };
 use atelier_core::{noise::NoiseSource, objectives::Objective};
 use burn::{
     module::Module,
-    optim::{GradientsAccumulator, GradientsParams},
+    optim::GradientsAccumulator,
     tensor::{Device, Tensor},
 };
 use image::RgbImage;
-use std::{ops::ControlFlow, path::Path, thread, time::Instant};
+use std::{ops::ControlFlow, path::Path, time::Instant};
 
 /// What is trained, and on what.
 pub trait Task: Sync {
     /// The trained module.
     type Model: Module + Sync;
+
+    /// The modules besides it that the objective computes with; [`NothingFrozen`] where there is none.
+    type Frozen: Module + Sync;
 
     /// What a batch is made of; several are computed at once.
     type Batch: Send;
@@ -31,6 +37,14 @@ pub trait Task: Sync {
 
     /// How many examples there are; batches are drawn from them without replacement, epoch by epoch.
     fn examples(&self) -> usize;
+
+    /// Width and height of an example; a batch has examples of one size. Tasks whose examples are all alike need not say.
+    fn size(&self, _example: usize) -> [u32; 2] {
+        [0; 2]
+    }
+
+    /// Those modules, without gradients, on the device of the run; [`train`] copies them to every other device.
+    fn frozen(&self) -> Self::Frozen;
 
     /// What the objective needs of some examples, on `device` (without gradients); everything random comes from `noise`.
     ///
@@ -44,8 +58,15 @@ pub trait Task: Sync {
         device: &Device,
     ) -> Result<Self::Batch, TrainError>;
 
-    /// The loss of `model` (with gradients) on a batch.
-    fn objective(&self, model: &Self::Model, batch: Self::Batch) -> Objective;
+    /// The loss of `model` (with gradients) on a batch, all on one device, which need not be that of the run; a trained
+    /// denoiser predicts through `passes`.
+    fn objective(
+        &self,
+        model: &Self::Model,
+        frozen: &Self::Frozen,
+        batch: Self::Batch,
+        passes: &mut ForwardPasses,
+    ) -> Objective;
 
     /// A picture of what `model` (without gradients) can do, if the task has one.
     ///
@@ -53,6 +74,10 @@ pub trait Task: Sync {
     /// Whatever keeps it from being painted.
     fn picture(&mut self, model: &Self::Model) -> Result<Option<RgbImage>, TrainError>;
 }
+
+/// For objectives of the trained module alone.
+#[derive(Module, Debug)]
+pub struct NothingFrozen;
 
 /// News of a run, for progress bars.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,21 +133,27 @@ pub fn train<T: Task>(
             "there is nothing to train on: the data has no usable example".to_owned(),
         ));
     }
-    let mut run = Run::start(task, model, options, output)?;
+    let workers = Workers::new(
+        task.frozen(),
+        device_of(&model),
+        options.device.others()?,
+        options.gradient_checkpointing,
+    );
+    let mut run = Run::start(task, model, options, workers.count(), output)?;
     tracing::info!(
         stage = task.stage(),
         examples = task.examples(),
         done = run.step,
         steps = options.max_train_steps,
-        device = ?device_of(&run.model),
+        devices = %options.device,
         "training"
     );
     while run.step < options.max_train_steps {
         let step_started = Instant::now();
-        run.step(task, options)?;
+        run.step(task, options, &workers)?;
         let seconds = step_started.elapsed().as_secs_f64();
-        let samples = (options.train_batch_size * options.gradient_accumulation_steps) as f64;
-        run.pending_rates.push(samples / seconds);
+        let samples = options.train_batch_size * options.gradient_accumulation_steps * workers.count();
+        run.pending_rates.push(samples as f64 / seconds);
         let last = run.step == options.max_train_steps;
         if last || run.step.is_multiple_of(READ_EVERY) {
             run.read_back()?;
@@ -160,18 +191,10 @@ struct Run<M: Module> {
     metrics: MetricsLogger,
     step: u64,
     loss: f64,
-    order: NoiseSource,
-    epoch: Epoch,
+    order: Batches,
     noise: NoiseSource,
     pending: Vec<Pending>,
     pending_rates: Vec<f64>,
-}
-
-/// The current pass over the examples.
-struct Epoch {
-    start: atelier_core::noise::NoisePosition,
-    order: Vec<usize>,
-    used: usize,
 }
 
 /// Logged values that are still on the device.
@@ -182,18 +205,12 @@ struct Pending {
     learning_rate: f64,
 }
 
-impl Epoch {
-    fn begin(source: &mut NoiseSource, examples: usize) -> Self {
-        let start = source.position();
-        Self { start, order: source.permutation(examples), used: 0 }
-    }
-}
-
 impl<M: Module> Run<M> {
     fn start<T: Task<Model = M>>(
         task: &T,
         model: M,
         options: &TrainOptions,
+        workers: usize,
         output: &Path,
     ) -> Result<Self, TrainError> {
         let device = device_of(&model);
@@ -212,10 +229,11 @@ impl<M: Module> Run<M> {
         let done = resumed.as_ref().map_or(0, |checkpoint| checkpoint.progress.step);
         let metrics = MetricsLogger::open(output, done)?;
         let averaged = options.ema_decay > 0.0;
+        let sizes: Vec<[u32; 2]> = (0..task.examples()).map(|example| task.size(example)).collect();
+        let batch = options.train_batch_size * workers;
         match resumed {
             None => {
-                let mut order = NoiseSource::with_stream(options.seed, ORDER_STREAM);
-                let epoch = Epoch::begin(&mut order, task.examples());
+                let order = NoiseSource::with_stream(options.seed, ORDER_STREAM);
                 Ok(Self {
                     optimizer: AdamW::new(options.adamw()),
                     ema: averaged.then(|| Ema::new(&model, options.ema_decay)),
@@ -224,64 +242,59 @@ impl<M: Module> Run<M> {
                     metrics,
                     step: 0,
                     loss: f64::NAN,
-                    order,
-                    epoch,
+                    order: Batches::new(&order, sizes, batch),
                     noise: NoiseSource::with_stream(options.seed, NOISE_STREAM),
                     pending: Vec::new(),
                     pending_rates: Vec::new(),
                 })
             }
-            Some(Checkpoint { progress, model: weights, moments: (first, second), ema }) => {
-                let mut order = NoiseSource::at(progress.order);
-                let mut epoch = Epoch::begin(&mut order, task.examples());
-                epoch.used = progress.used;
-                Ok(Self {
-                    optimizer: AdamW::restore(options.adamw(), progress.step, first, second),
-                    ema: match ema {
-                        Some(shadow) if averaged => Some(Ema::restore(options.ema_decay, shadow)),
-                        None if averaged => Some(Ema::new(&model, options.ema_decay)),
-                        _ => None,
-                    },
-                    model: with_parameters(model, &weights),
-                    schedule,
-                    metrics,
-                    step: progress.step,
-                    loss: f64::NAN,
-                    order,
-                    epoch,
-                    noise: NoiseSource::at(progress.noise),
-                    pending: Vec::new(),
-                    pending_rates: Vec::new(),
-                })
-            }
+            Some(Checkpoint { progress, model: weights, moments: (first, second), ema }) => Ok(Self {
+                optimizer: AdamW::restore(options.adamw(), progress.step, first, second),
+                ema: match ema {
+                    Some(shadow) if averaged => Some(Ema::restore(options.ema_decay, shadow)),
+                    None if averaged => Some(Ema::new(&model, options.ema_decay)),
+                    _ => None,
+                },
+                model: with_parameters(model, &weights),
+                schedule,
+                metrics,
+                step: progress.step,
+                loss: f64::NAN,
+                order: Batches::at(progress.order, sizes, batch),
+                noise: NoiseSource::at(progress.noise),
+                pending: Vec::new(),
+                pending_rates: Vec::new(),
+            }),
         }
     }
 
-    /// One optimiser step over one or more batches.
-    fn step<T: Task<Model = M>>(&mut self, task: &mut T, options: &TrainOptions) -> Result<(), TrainError> {
+    /// One optimiser step over one or more batches of every device.
+    fn step<T: Task<Model = M>>(
+        &mut self,
+        task: &mut T,
+        options: &TrainOptions,
+        workers: &Workers<T::Frozen>,
+    ) -> Result<(), TrainError> {
         let learning_rate = self.schedule.at(self.step + 1);
-        let device = device_of(&self.model);
         let count = options.gradient_accumulation_steps;
-        // One example must not weigh more than another, so parts are of one size.
-        let splits = if options.train_batch_size.is_multiple_of(options.batch_splits) {
-            options.batch_splits
-        } else {
-            1
-        };
+        let of_each = workers.parts_of_each(options.train_batch_size, options.batch_splits);
+        let parts = (count * of_each * workers.count()) as f64;
         let mut accumulator = GradientsAccumulator::new();
         let mut names = Vec::new();
         let mut sum: Option<Tensor<1>> = None;
         for _ in 0..count {
-            let examples = self.batch(task.examples(), options.train_batch_size);
-            let parts = examples.chunks(options.train_batch_size / splits);
-            let batches = parts
-                .map(|part| task.batch(part, &mut self.noise, self.step, &device))
+            let examples = self.order.next_batch();
+            let batches = examples
+                .chunks(options.train_batch_size / of_each)
+                .enumerate()
+                .map(|(index, part)| {
+                    task.batch(part, &mut self.noise, self.step, workers.device(index, of_each))
+                })
                 .collect::<Result<Vec<_>, _>>()?;
-            let parts = (count * splits) as f64;
-            for (gradients, objective) in gradients(task, &self.model, batches, parts) {
-                accumulator.accumulate(&self.model, gradients);
-                names = objective.names;
-                let values = objective.values.inner().div_scalar(parts);
+            for result in workers.gradients(task, &self.model, batches, of_each, parts) {
+                accumulator.accumulate(&self.model, result.gradients);
+                names = result.names;
+                let values = result.values.div_scalar(parts);
                 sum = Some(match sum {
                     Some(sum) => sum + values,
                     None => values,
@@ -300,19 +313,6 @@ impl<M: Module> Run<M> {
             self.pending.push(Pending { step: self.step, names, values, learning_rate });
         }
         Ok(())
-    }
-
-    /// The next examples of the epoch; a new epoch begins where one ends.
-    fn batch(&mut self, examples: usize, size: usize) -> Vec<usize> {
-        let mut batch = Vec::with_capacity(size);
-        while batch.len() < size {
-            if self.epoch.used == self.epoch.order.len() {
-                self.epoch = Epoch::begin(&mut self.order, examples);
-            }
-            batch.push(self.epoch.order[self.epoch.used]);
-            self.epoch.used += 1;
-        }
-        batch
     }
 
     /// Reads and logs everything since the last read, in one transfer.
@@ -343,8 +343,7 @@ impl<M: Module> Run<M> {
             progress: Progress {
                 step: self.step,
                 stage: stage.to_owned(),
-                order: self.epoch.start,
-                used: self.epoch.used,
+                order: self.order.position().clone(),
                 noise: self.noise.position(),
             },
             model: named_parameters(&self.model),
@@ -381,35 +380,6 @@ impl<M: Module> Run<M> {
     fn finished(self) -> M {
         self.averaged()
     }
-}
-
-/// Gradients of the batches' losses divided by `parts`, each batch in a thread of its own, in the order of the batches.
-///
-/// The CPU backend leaves half of two cores idle on models of this size; a batch in two parts uses both. Each thread
-/// computes with leaves of its own: graphs that share a leaf are one graph to burn, behind one lock, and one thread
-/// could register its operations in a graph that the other has just merged away.
-fn gradients<T: Task>(
-    task: &T,
-    model: &T::Model,
-    batches: Vec<T::Batch>,
-    parts: f64,
-) -> Vec<(GradientsParams, Objective)> {
-    let compute = |model: &T::Model, batch| {
-        let objective = task.objective(model, batch);
-        let loss = objective.loss.clone().div_scalar(parts);
-        (GradientsParams::from_grads(loss.backward(), model), objective)
-    };
-    if batches.len() < 2 {
-        return batches.into_iter().map(|batch| compute(model, batch)).collect();
-    }
-    thread::scope(|scope| {
-        let start = |batch| scope.spawn(|| compute(&model.valid().train(), batch));
-        let threads: Vec<_> = batches.into_iter().map(start).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    })
 }
 
 /// Streams of the run's seed.

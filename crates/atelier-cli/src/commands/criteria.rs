@@ -202,5 +202,7 @@ fn leaf_json(leaf: &Leaf) -> Value {
         "positive": leaf.positive,
         "negative": leaf.negative,
         "genres": leaf.genres,
+        "changed_by_crop": leaf.changed_by_crop,
+        "changed_by_flip": leaf.changed_by_flip,
     })
 }

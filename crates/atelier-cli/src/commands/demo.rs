@@ -19,8 +19,8 @@ pub struct Arguments {
     /// Two minutes instead of ten: less data, fewer steps, rougher pictures
     #[arg(long)]
     quick: bool,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`
+    #[arg(long, default_value_t)]
     device: DeviceChoice,
     /// Decides data, training and pictures
     #[arg(long, default_value_t = 0)]

@@ -4,6 +4,7 @@ pub mod annotate;
 pub mod criteria;
 pub mod demo;
 pub mod devices;
+pub mod plan;
 pub mod sample;
 pub mod studio;
 pub mod train;

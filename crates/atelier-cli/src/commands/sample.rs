@@ -5,6 +5,7 @@ use anstream::{eprintln, println};
 use atelier_core::{pipeline::Pipeline, schedulers::SchedulerKind};
 use atelier_train::{
     TrainError, adapter,
+    base_precision::BasePrecision,
     device::DeviceChoice,
     painter::PaintOptions,
     sampler::{SampleOptions, sample},
@@ -35,10 +36,13 @@ pub struct Arguments {
     #[arg(long, default_value_t = 50)]
     steps: usize,
     /// How strictly the prompt is followed; 1 is without guidance [default: 2 for small painters, 7.5 for Stable
-    /// Diffusion, 5 for SDXL]
+    /// Diffusion, 5 for SDXL, 3.5 for FLUX, where it is the model's own distilled guidance]
     #[arg(long, value_name = "SCALE")]
     guidance: Option<f64>,
-    /// Sampler: ddpm, ddim, euler or dpm-solver [default: the model's]
+    /// FLUX: classifier-free guidance on top of the distilled one, away from the negative prompt; 1 is without
+    #[arg(long, value_name = "SCALE", default_value_t = 1.0)]
+    true_cfg_scale: f64,
+    /// Sampler: ddpm, ddim, euler or dpm-solver, flow-match-euler for FLUX [default: the model's]
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
     /// Last layers of the text encoder to leave out
@@ -65,8 +69,8 @@ pub struct Arguments {
     /// Folder of the pictures; what is in it stays
     #[arg(long, value_name = "DIR", default_value = "pictures")]
     out: PathBuf,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`
+    #[arg(long, default_value_t)]
     device: DeviceChoice,
 }
 
@@ -100,7 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Pipeline::load(&base_model::files(), &device)?,
     };
     for prompt in [&arguments.prompt, &arguments.negative_prompt] {
-        if let Some(ignored) = pipeline.tokenizer.ignored(prompt) {
+        if let Some(ignored) = pipeline.ignored(prompt) {
             eprintln!("warning: the prompt is too long; the model does not read its end, {ignored:?}");
         }
         let unknown = pipeline.tokenizer.unknown_words(prompt);
@@ -110,7 +114,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     // Before the adapters: they are for the other one.
     if let Some(path) = &arguments.negative_model {
-        let denoiser = adapter::denoiser_at(path, "--negative-model", &pipeline, &device)?;
+        let denoiser =
+            adapter::denoiser_at(path, "--negative-model", &pipeline, BasePrecision::F32, &device)?;
         pipeline.negative_denoiser = Some(denoiser);
     }
     for Lora { path, scale } in &arguments.lora {
@@ -120,9 +125,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     pipeline.clip_skip = arguments.clip_skip;
     let suited = PaintOptions::for_model(&pipeline);
     let guidance_scale = arguments.guidance.unwrap_or(suited.guidance_scale);
-    if guidance_scale == 1.0 && arguments.negative_model.is_some() {
-        let problem = "--negative-model is asked nothing with --guidance 1; take a scale above 1";
-        return Err(TrainError::Option(problem.to_owned()).into());
+    let is_distilled = pipeline.denoiser_config.is_guidance_distilled();
+    let (flag, scale) = if is_distilled {
+        ("true-cfg-scale", arguments.true_cfg_scale)
+    } else {
+        ("guidance", guidance_scale)
+    };
+    if scale == 1.0 && arguments.negative_model.is_some() {
+        let problem = format!("--negative-model is asked nothing with --{flag} 1; take a scale above 1");
+        return Err(TrainError::Option(problem).into());
     }
     let folder_name = arguments.model.as_deref().and_then(Path::file_name);
     let options = SampleOptions {
@@ -131,6 +142,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             negative_prompt: arguments.negative_prompt.clone(),
             steps: arguments.steps,
             guidance_scale,
+            true_cfg_scale: arguments.true_cfg_scale,
             scheduler: arguments.scheduler.unwrap_or(suited.scheduler),
             size: arguments.size.unwrap_or(suited.size),
             batch: arguments.batch,

@@ -20,17 +20,10 @@ impl LoraAdapter {
         noise: &mut NoiseSource,
         device: &Device,
     ) -> Result<Self, LoraError> {
-        config.check()?;
-        let shapes = layer_shapes(model);
-        let layers: Vec<LoraLayer> = shapes
-            .iter()
-            .filter(|(name, _)| config.targets(name))
-            .map(|(name, shape)| LoraLayer::new(name, *shape, config.rank, config.alpha, noise, device))
+        let layers = targets(model, config)?.into_iter();
+        let layers = layers
+            .map(|(name, shape)| LoraLayer::new(&name, shape, config.rank, config.alpha, noise, device))
             .collect();
-        if layers.is_empty() {
-            let targets = config.target_modules.join(" or ");
-            return Err(LoraError::NoTarget { targets, known: examples(&shapes) });
-        }
         Ok(Self { layers })
     }
 
@@ -115,6 +108,34 @@ impl LoraAdapter {
         }
         Ok(())
     }
+}
+
+/// The layers of a model that get a term.
+fn targets<M: Adaptable + Clone>(
+    model: &M,
+    config: &LoraConfig,
+) -> Result<BTreeMap<String, LayerShape>, LoraError> {
+    config.check()?;
+    let mut shapes = layer_shapes(model);
+    let known = examples(&shapes);
+    shapes.retain(|name, _| config.targets(name));
+    if shapes.is_empty() {
+        return Err(LoraError::NoTarget { targets: config.target_modules.join(" or "), known });
+    }
+    Ok(shapes)
+}
+
+/// The layers of `model` that an adapter would have a term for, each with the term's number of parameters; nothing is
+/// made.
+///
+/// # Errors
+/// As [`LoraAdapter::new`].
+pub fn adapter_parameters<M: Adaptable + Clone>(
+    model: &M,
+    config: &LoraConfig,
+) -> Result<BTreeMap<String, usize>, LoraError> {
+    let count = |shape: LayerShape| config.rank * (shape.fan_in() + shape.outputs);
+    Ok(targets(model, config)?.into_iter().map(|(name, shape)| (name, count(shape))).collect())
 }
 
 /// All layers of a model, by name.

@@ -49,7 +49,7 @@ impl LayerShape {
     }
 
     /// Values that one sum goes over.
-    fn fan_in(self) -> usize {
+    pub fn fan_in(self) -> usize {
         self.inputs * self.kernel.map_or(1, |[height, width]| height * width)
     }
 }

@@ -15,7 +15,7 @@ mod file;
 mod layer;
 mod names;
 
-pub use adapter::LoraAdapter;
+pub use adapter::{LoraAdapter, adapter_parameters};
 pub use config::LoraConfig;
 pub use error::LoraError;
 pub use file::{Component, LoraFile};

@@ -15,6 +15,9 @@ pub enum Activation {
     Relu,
     /// `x Φ(x)` with the exact normal distribution function.
     Gelu,
+    /// `x Φ(x)`, approximated with tanh (Hendrycks and Gimpel, arXiv 1606.08415).
+    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh", alias = "gelu-approximate")]
+    GeluTanh,
     /// `x sigmoid(1.702 x)`, OpenAI's approximation of GELU.
     QuickGelu,
     /// `x tanh(softplus(x))`.
@@ -28,6 +31,7 @@ impl Activation {
             Self::Silu => activation::silu(x),
             Self::Relu => activation::relu(x),
             Self::Gelu => activation::gelu(x),
+            Self::GeluTanh => activation::gelu_approximate(x),
             Self::QuickGelu => x.clone() * activation::sigmoid(x * 1.702),
             Self::Mish => activation::mish(x),
         }

@@ -4,7 +4,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, activation};
 
-use super::layers::{Linear, LinearConfig, adaptable};
+use super::layers::{Adaptable, LayerMut, Linear, LinearConfig, adaptable};
+
+/// How much wider feed-forward parts are inside.
+const WIDENING: usize = 4;
 
 /// `softmax(q kᵀ / sqrt(channels) + bias) v` for `heads` heads ("Attention Is All You Need", equation 1).
 ///
@@ -18,20 +21,38 @@ pub(super) fn multi_head_attention(
     heads: usize,
     bias: Option<Tensor<4>>,
 ) -> Tensor<3> {
-    let [batch, length, channels] = query.dims();
-    let split = |x: Tensor<3>| {
-        let [batch, length, channels] = x.dims();
-        x.reshape([batch, length, heads, channels / heads]).swap_dims(1, 2)
-    };
+    let split = |x| split_heads(x, heads);
+    let scale = ((query.dims()[2] / heads) as f64).sqrt().recip();
+    join_heads(scaled_attention(split(query), split(key), split(value), scale, bias))
+}
+
+/// `softmax(scale q kᵀ + bias) v`, of `[batch, heads, length, channels]`; `bias` broadcasts to the scores.
+pub(super) fn scaled_attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    scale: f64,
+    bias: Option<Tensor<4>>,
+) -> Tensor<4> {
     // The scale belongs to the scores, but the query is the smaller tensor.
-    let scale = ((channels / heads) as f64).sqrt().recip();
-    let scores = split(query * scale).matmul(split(key).transpose());
+    let scores = (query * scale).matmul(key.transpose());
     let scores = match bias {
         Some(bias) => scores + bias,
         None => scores,
     };
-    let attended = activation::softmax(scores, 3).matmul(split(value));
-    attended.swap_dims(1, 2).reshape([batch, length, channels])
+    activation::softmax(scores, 3).matmul(value)
+}
+
+/// `[batch, length, heads * channels]` to `[batch, heads, length, channels]`.
+pub(super) fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, length, channels] = x.dims();
+    x.reshape([batch, length, heads, channels / heads]).swap_dims(1, 2)
+}
+
+/// `[batch, heads, length, channels]` to `[batch, length, heads * channels]`.
+pub(super) fn join_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, length, channels] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, length, heads * channels])
 }
 
 /// Multi-head attention with its projections (`diffusers.models.attention_processor.Attention`).
@@ -95,26 +116,63 @@ impl Geglu {
     }
 }
 
+/// A linear layer, and the approximated GELU of it (`diffusers.models.activations.GELU` with `approximate="tanh"`).
+#[derive(Module, Debug)]
+struct GeluTanh {
+    proj: Linear,
+}
+
+adaptable!(GeluTanh { proj });
+
+/// How a [`FeedForward`] begins.
+#[derive(Module, Debug)]
+enum Widening {
+    Geglu(Geglu),
+    GeluTanh(GeluTanh),
+}
+
+impl Adaptable for Widening {
+    fn visit_layers(&mut self, name: &str, visitor: &mut dyn FnMut(&str, LayerMut<'_>)) {
+        match self {
+            Self::Geglu(layer) => layer.visit_layers(name, visitor),
+            Self::GeluTanh(layer) => layer.visit_layers(name, visitor),
+        }
+    }
+}
+
 /// The position-wise part of a transformer block (`diffusers.models.attention.FeedForward`).
 #[derive(Module, Debug)]
 pub struct FeedForward {
-    net: (Geglu, Dropout, Linear),
+    net: (Widening, Dropout, Linear),
 }
 
 adaptable!(FeedForward { net });
 
 impl FeedForward {
-    /// Widens to four times `channels` and back.
+    /// Widens to four times `channels` and back, gated (`activation_fn="geglu"`).
     pub fn new(channels: usize, device: &Device) -> Self {
-        let inner = 4 * channels;
-        let projection = LinearConfig::new(inner, channels).init(device);
-        Self { net: (Geglu::new(channels, inner, device), DropoutConfig::new(0.0).init(), projection) }
+        Self::with(Widening::Geglu(Geglu::new(channels, WIDENING * channels, device)), channels, device)
+    }
+
+    /// As [`Self::new`], with the approximated GELU instead of the gate (`activation_fn="gelu-approximate"`).
+    pub fn gelu_tanh(channels: usize, device: &Device) -> Self {
+        let proj = LinearConfig::new(channels, WIDENING * channels).init(device);
+        Self::with(Widening::GeluTanh(GeluTanh { proj }), channels, device)
+    }
+
+    fn with(widening: Widening, channels: usize, device: &Device) -> Self {
+        let projection = LinearConfig::new(WIDENING * channels, channels).init(device);
+        Self { net: (widening, DropoutConfig::new(0.0).init(), projection) }
     }
 
     /// `[batch, length, channels]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let (geglu, dropout, projection) = &self.net;
-        projection.forward(dropout.forward(geglu.forward(x)))
+        let (widening, dropout, projection) = &self.net;
+        let wide = match widening {
+            Widening::Geglu(geglu) => geglu.forward(x),
+            Widening::GeluTanh(GeluTanh { proj }) => activation::gelu_approximate(proj.forward(x)),
+        };
+        projection.forward(dropout.forward(wide))
     }
 }
 

@@ -4,16 +4,22 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::class_name;
+#[cfg(feature = "autodiff")]
+use super::gradient_checkpointing::{CheckpointedPass, DenoiserInput};
 use super::layers::{Adaptable, LayerMut};
 use super::prompt_embeddings::PromptEmbeddings;
+use super::transformer_flux::{self, FluxTransformer2DModel, FluxTransformer2DModelConfig};
 use super::unet_2d_condition::{AdditionEmbedType, UNet2DConditionModel, UNet2DConditionModelConfig};
 use super::{ConfigError, ModelConfig, ModelError};
 
 /// A denoiser of one of the supported classes.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one, and a module cannot be boxed")]
 pub enum Denoiser {
     /// That of Stable Diffusion and SDXL.
     Unet(UNet2DConditionModel),
+    /// That of FLUX.
+    Flux(FluxTransformer2DModel),
 }
 
 /// The configuration of a [`Denoiser`].
@@ -21,6 +27,8 @@ pub enum Denoiser {
 pub enum DenoiserConfig {
     /// Of [`Denoiser::Unet`].
     Unet(UNet2DConditionModelConfig),
+    /// Of [`Denoiser::Flux`].
+    Flux(FluxTransformer2DModelConfig),
 }
 
 impl DenoiserConfig {
@@ -31,11 +39,15 @@ impl DenoiserConfig {
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
         match class_name(json)?.as_str() {
             UNet2DConditionModelConfig::CLASS => UNet2DConditionModelConfig::from_json(json).map(Self::Unet),
+            FluxTransformer2DModelConfig::CLASS => {
+                FluxTransformer2DModelConfig::from_json(json).map(Self::Flux)
+            }
             other => Err(ConfigError::Unsupported {
                 class: "denoiser",
                 key: "_class_name".to_owned(),
                 value: format!("{other:?}"),
-                supported: UNet2DConditionModelConfig::CLASS.to_owned(),
+                supported: [UNet2DConditionModelConfig::CLASS, FluxTransformer2DModelConfig::CLASS]
+                    .join(", "),
             }),
         }
     }
@@ -47,6 +59,7 @@ impl DenoiserConfig {
     pub fn to_json(&self) -> Result<String, ConfigError> {
         match self {
             Self::Unet(config) => config.to_json(),
+            Self::Flux(config) => config.to_json(),
         }
     }
 
@@ -54,23 +67,56 @@ impl DenoiserConfig {
     pub fn class(&self) -> &'static str {
         match self {
             Self::Unet(_) => UNet2DConditionModelConfig::CLASS,
+            Self::Flux(_) => FluxTransformer2DModelConfig::CLASS,
         }
+    }
+
+    /// By what sides of the latents must be divisible.
+    pub fn patch(&self) -> usize {
+        match self {
+            Self::Unet(_) => 1,
+            Self::Flux(_) => transformer_flux::PATCH,
+        }
+    }
+
+    /// Whether models of the class are distilled with guidance: the guidance scale is then an input, if anything, and
+    /// classifier-free guidance has a scale of its own (`true_cfg_scale` in diffusers).
+    pub fn is_guidance_distilled(&self) -> bool {
+        matches!(self, Self::Flux(_))
     }
 
     /// Whether the model takes the sizes of pictures, as SDXL does.
     pub fn takes_sizes(&self) -> bool {
         match self {
             Self::Unet(config) => config.addition_embed_type == Some(AdditionEmbedType::TextTime),
+            Self::Flux(_) => false,
         }
     }
 
     /// Height and width of the latents that the model was made for, if it says so.
     pub fn sample_size(&self) -> Option<[usize; 2]> {
         match self {
+            // `default_sample_size` of diffusers' pipeline.
+            Self::Flux(_) => Some([128; 2]),
             Self::Unet(config) => {
                 config.sample_size.as_ref()?.expand(2, self.class(), "sample_size").ok()?.try_into().ok()
             }
         }
+    }
+
+    /// Latents whose sides are multiples of this go through all stages of the model without rounding. Others can be used
+    /// as well.
+    pub fn latent_multiple(&self) -> usize {
+        match self {
+            // Every stage but the last halves them.
+            Self::Unet(config) => 1 << config.down_block_types.len().saturating_sub(1),
+            Self::Flux(_) => transformer_flux::PATCH,
+        }
+    }
+
+    /// Whether blocks of the model can be computed again for gradients.
+    pub fn can_be_checkpointed(&self) -> bool {
+        matches!(self, Self::Unet(_))
     }
 
     /// A randomly initialised model.
@@ -80,6 +126,7 @@ impl DenoiserConfig {
     pub fn init(&self, device: &Device) -> Result<Denoiser, ModelError> {
         match self {
             Self::Unet(config) => config.init(device).map(Denoiser::Unet),
+            Self::Flux(config) => config.init(device).map(Denoiser::Flux),
         }
     }
 }
@@ -89,7 +136,8 @@ impl Denoiser {
     /// training steps: a tensor of the latents' shape. `prompt` has one row for each.
     ///
     /// # Panics
-    /// If `prompt` lacks what the model takes beside text states; a [`Pipeline`](crate::pipeline::Pipeline) gives it.
+    /// If `prompt` lacks what the model takes beside text states; a [`Pipeline`](crate::pipeline::Pipeline) gives it. If
+    /// sides are not multiples of [`DenoiserConfig::patch`].
     pub fn forward(
         &self,
         sample: Tensor<4>,
@@ -98,6 +146,27 @@ impl Denoiser {
     ) -> Tensor<4> {
         match self {
             Self::Unet(unet) => unet.forward(sample, timesteps, prompt),
+            Self::Flux(transformer) => transformer.forward(sample, timesteps, prompt.into()),
+        }
+    }
+
+    /// The prediction without gradients, and what gives the gradients of `self` later: see
+    /// [`gradient_checkpointing`](super::gradient_checkpointing).
+    ///
+    /// `frozen` is `self` without gradients: the same weights on the device without autodiff. `input` is there, too. None
+    /// where [`DenoiserConfig::can_be_checkpointed`] is false.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    #[cfg(feature = "autodiff")]
+    pub fn forward_checkpointed(
+        &self,
+        frozen: &Self,
+        input: DenoiserInput,
+    ) -> Option<(Tensor<4>, CheckpointedPass)> {
+        match (self, frozen) {
+            (Self::Unet(model), Self::Unet(frozen)) => Some(CheckpointedPass::forward(model, frozen, input)),
+            _ => None,
         }
     }
 }
@@ -106,6 +175,7 @@ impl Adaptable for Denoiser {
     fn visit_layers(&mut self, name: &str, visitor: &mut dyn FnMut(&str, LayerMut<'_>)) {
         match self {
             Self::Unet(unet) => unet.visit_layers(name, visitor),
+            Self::Flux(transformer) => transformer.visit_layers(name, visitor),
         }
     }
 }

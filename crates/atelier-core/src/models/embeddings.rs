@@ -72,6 +72,56 @@ impl TimestepEmbedding {
     }
 }
 
+/// One vector of the timestep, the prompt's vector and, for models that were distilled with guidance, its scale
+/// (`diffusers.models.embeddings.CombinedTimestepGuidanceTextProjEmbeddings`, and `CombinedTimestepTextProjEmbeddings` for
+/// the others).
+#[derive(Module, Debug)]
+pub struct CombinedTimestepGuidanceTextProjEmbeddings {
+    time_proj: Timesteps,
+    timestep_embedder: TimestepEmbedding,
+    guidance_embedder: Option<TimestepEmbedding>,
+    /// diffusers' `PixArtAlphaTextProjection`, which has the same layers.
+    text_embedder: TimestepEmbedding,
+}
+
+adaptable!(CombinedTimestepGuidanceTextProjEmbeddings {
+    timestep_embedder,
+    guidance_embedder,
+    text_embedder
+});
+
+impl CombinedTimestepGuidanceTextProjEmbeddings {
+    /// To `embedding_dim` channels, from prompts' vectors of `pooled_projection_dim` channels.
+    pub fn new(
+        embedding_dim: usize,
+        pooled_projection_dim: usize,
+        guidance_embeds: bool,
+        device: &Device,
+    ) -> Self {
+        const FEATURES: usize = 256;
+        let embedder = |from| TimestepEmbedding::new(from, embedding_dim, Activation::Silu, device);
+        Self {
+            time_proj: Timesteps::new(FEATURES, true, 0.0),
+            timestep_embedder: embedder(FEATURES),
+            guidance_embedder: guidance_embeds.then(|| embedder(FEATURES)),
+            text_embedder: embedder(pooled_projection_dim),
+        }
+    }
+
+    /// `timesteps`: `[batch]`, in training steps; `guidance`: `[batch]`, looked at by models that take it; `pooled`:
+    /// `[batch, pooled_projection_dim]`. Returns `[batch, embedding_dim]`.
+    pub fn forward(&self, timesteps: Tensor<1>, guidance: Tensor<1>, pooled: Tensor<2>) -> Tensor<2> {
+        /// Brings guidance scales to the range of timesteps, which the features are made for.
+        const GUIDANCE_UNIT: f64 = 1000.0;
+        let time = self.timestep_embedder.forward(self.time_proj.forward(timesteps));
+        let time = match &self.guidance_embedder {
+            Some(embedder) => time + embedder.forward(self.time_proj.forward(guidance * GUIDANCE_UNIT)),
+            None => time,
+        };
+        time + self.text_embedder.forward(pooled)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

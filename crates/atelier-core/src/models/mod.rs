@@ -4,6 +4,7 @@
 //! (see [`crate::weights`] for the few that differ).
 
 pub mod activation;
+pub mod ada_layer_norm;
 pub mod attention;
 pub mod autoencoder;
 pub mod autoencoder_kl;
@@ -13,15 +14,21 @@ pub mod config;
 pub mod denoiser;
 pub mod embeddings;
 mod error;
+#[cfg(feature = "autodiff")]
+pub mod gradient_checkpointing;
 pub mod layers;
 pub mod prompt_embeddings;
 pub mod resampling;
 pub mod resnet;
+pub mod rotary_embedding;
+pub mod t5_encoder;
 pub mod text_time_embedding;
 mod tiling;
 pub mod transformer_2d;
+pub mod transformer_flux;
 pub mod unet_2d_blocks;
 pub mod unet_2d_condition;
+mod unet_2d_segments;
 mod vae;
 
 pub use config::ModelConfig;

@@ -12,11 +12,13 @@ pub struct PromptEmbeddings {
     /// The size conditions of SDXL, `[rows, 6]`: height and width of the original, top and left of the crop, height and
     /// width of the picture to be.
     pub time_ids: Option<Tensor<2>>,
+    /// The guidance scale for models that were distilled with it, `[rows]`: FLUX.1 dev.
+    pub guidance: Option<Tensor<1>>,
 }
 
 impl From<Tensor<3>> for PromptEmbeddings {
     fn from(prompt_embeds: Tensor<3>) -> Self {
-        Self { prompt_embeds, pooled_prompt_embeds: None, time_ids: None }
+        Self { prompt_embeds, pooled_prompt_embeds: None, time_ids: None, guidance: None }
     }
 }
 
@@ -34,15 +36,18 @@ impl PromptEmbeddings {
     pub fn cat(parts: Vec<Self>) -> Self {
         let mut states = Vec::new();
         let (mut pooled, mut time_ids): (Option<Vec<_>>, Option<Vec<_>>) = (Some(vec![]), Some(vec![]));
+        let mut guidance: Option<Vec<_>> = Some(vec![]);
         for part in parts {
             states.push(part.prompt_embeds);
             pooled = pooled.zip(part.pooled_prompt_embeds).map(|(rows, row)| [rows, vec![row]].concat());
             time_ids = time_ids.zip(part.time_ids).map(|(rows, row)| [rows, vec![row]].concat());
+            guidance = guidance.zip(part.guidance).map(|(rows, row)| [rows, vec![row]].concat());
         }
         Self {
             prompt_embeds: Tensor::cat(states, 0),
             pooled_prompt_embeds: pooled.map(|rows| Tensor::cat(rows, 0)),
             time_ids: time_ids.map(|rows| Tensor::cat(rows, 0)),
+            guidance: guidance.map(|rows| Tensor::cat(rows, 0)),
         }
     }
 
@@ -58,6 +63,7 @@ impl PromptEmbeddings {
             prompt_embeds: self.prompt_embeds.expand([rows, tokens, features]),
             pooled_prompt_embeds: self.pooled_prompt_embeds.map(vector),
             time_ids: self.time_ids.map(vector),
+            guidance: self.guidance.map(|guidance| guidance.expand([rows])),
         }
     }
 
@@ -65,6 +71,13 @@ impl PromptEmbeddings {
     #[must_use]
     pub fn with_time_ids(self, time_ids: Tensor<2>) -> Self {
         Self { time_ids: Some(time_ids), ..self }
+    }
+
+    /// With a guidance scale for models that were distilled with it.
+    #[must_use]
+    pub fn with_guidance(self, scale: f64) -> Self {
+        let guidance = Tensor::full([self.rows()], scale, &self.prompt_embeds.device());
+        Self { guidance: Some(guidance), ..self }
     }
 
     /// The same values for a model in training.
@@ -75,13 +88,14 @@ impl PromptEmbeddings {
             prompt_embeds: self.prompt_embeds.autodiff(),
             pooled_prompt_embeds: self.pooled_prompt_embeds.map(Tensor::autodiff),
             time_ids: self.time_ids.map(Tensor::autodiff),
+            guidance: self.guidance.map(Tensor::autodiff),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
     use super::*;
 
@@ -98,5 +112,9 @@ mod tests {
         assert!(joined.time_ids.is_none());
         let plain = PromptEmbeddings::cat(vec![embeddings(2, false), embeddings(2, false)]);
         assert!(plain.pooled_prompt_embeds.is_none());
+        let guided =
+            [embeddings(1, false).with_guidance(3.5).expand(2), embeddings(1, false).with_guidance(1.0)];
+        let guidance = PromptEmbeddings::cat(guided.to_vec()).guidance.unwrap();
+        assert_eq!(guidance.into_data(), TensorData::from([3.5_f32, 3.5, 1.0]));
     }
 }

@@ -84,25 +84,38 @@ impl Transformer2DModel {
         }
     }
 
-    /// `x`: `[batch, channels, height, width]`; `context`: text states `[batch, length,
-    /// cross_attention_dim]`. Returns the shape of `x`.
-    pub fn forward(&self, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
-        let [batch, channels, height, width] = x.dims();
-        let to_sequence = |x: Tensor<4>| x.reshape([batch, channels, height * width]).swap_dims(1, 2);
-        let to_map = |x: Tensor<3>| x.swap_dims(1, 2).reshape([batch, channels, height, width]);
-
-        let normed = self.norm.forward(x.clone());
-        let mut hidden = match &self.proj_in {
+    /// `[batch, channels, height, width]` to what the first block reads, `[batch, height * width, channels]`.
+    pub(super) fn proj_in(&self, x: Tensor<4>) -> Tensor<3> {
+        let normed = self.norm.forward(x);
+        match &self.proj_in {
             Projection::Linear(linear) => linear.forward(to_sequence(normed)),
             Projection::Conv(conv) => to_sequence(conv.forward(normed)),
-        };
-        for block in &self.transformer_blocks {
-            hidden = block.forward(hidden, context.clone());
         }
-        let hidden = match &self.proj_out {
-            Projection::Linear(linear) => to_map(linear.forward(hidden)),
-            Projection::Conv(conv) => conv.forward(to_map(hidden)),
-        };
-        hidden + x
     }
+
+    /// The blocks in order.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &BasicTransformerBlock> {
+        self.transformer_blocks.iter()
+    }
+
+    /// What the last block gave, `[batch, height * width, channels]`, as a map of the given height and width; the shortcut
+    /// is still to be added.
+    pub(super) fn proj_out(&self, hidden: Tensor<3>, size: [usize; 2]) -> Tensor<4> {
+        match &self.proj_out {
+            Projection::Linear(linear) => to_map(linear.forward(hidden), size),
+            Projection::Conv(conv) => conv.forward(to_map(hidden, size)),
+        }
+    }
+}
+
+/// `[batch, channels, height, width]` to `[batch, height * width, channels]`.
+fn to_sequence(x: Tensor<4>) -> Tensor<3> {
+    let [batch, channels, height, width] = x.dims();
+    x.reshape([batch, channels, height * width]).swap_dims(1, 2)
+}
+
+/// The way back from [`to_sequence`].
+fn to_map(x: Tensor<3>, [height, width]: [usize; 2]) -> Tensor<4> {
+    let [batch, _, channels] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, channels, height, width])
 }

@@ -1,12 +1,13 @@
 //! The stages of a UNet (`diffusers.models.unets.unet_2d_blocks`).
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use super::layers::adaptable;
 use super::resampling::{Downsample2D, Upsample2D};
 use super::resnet::{ResnetBlock2D, ResnetOptions};
 use super::transformer_2d::{Transformer2DModel, Transformer2DOptions};
+use super::unet_2d_segments::{Segment, Skip};
 
 /// A stage on the way down: `CrossAttnDownBlock2D` with a transformer after each residual block, or
 /// `DownBlock2D` without.
@@ -63,27 +64,10 @@ impl DownBlock2D {
         Self { resnets, attentions, downsamplers }
     }
 
-    /// `x`: `[batch, in_channels, height, width]`; the others as in [`ResnetBlock2D::forward`] and
-    /// [`Transformer2DModel::forward`]. Pushes the result of every layer to `skips` and returns the last.
-    pub fn forward(
-        &self,
-        mut x: Tensor<4>,
-        activated_temb: &Tensor<2>,
-        context: &Tensor<3>,
-        skips: &mut Vec<Tensor<4>>,
-    ) -> Tensor<4> {
-        for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, Some(activated_temb));
-            if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(x, context);
-            }
-            skips.push(x.clone());
-        }
-        for downsampler in &self.downsamplers {
-            x = downsampler.forward(x);
-            skips.push(x.clone());
-        }
-        x
+    /// The stage in order; the result of every segment is a skip connection.
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        layers(&self.resnets, &self.attentions, Skip::Gives)
+            .chain(self.downsamplers.iter().map(Segment::downsample))
     }
 }
 
@@ -107,15 +91,9 @@ impl UNetMidBlock2DCrossAttn {
         }
     }
 
-    /// Arguments as in [`DownBlock2D::forward`]. Returns the shape of `x`.
-    pub fn forward(&self, mut x: Tensor<4>, activated_temb: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
-        for (i, resnet) in self.resnets.iter().enumerate() {
-            if i > 0 {
-                x = self.attentions[i - 1].forward(x, context);
-            }
-            x = resnet.forward(x, Some(activated_temb));
-        }
-        x
+    /// The stage in order.
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        layers(&self.resnets, &self.attentions, Skip::Neither)
     }
 }
 
@@ -169,29 +147,19 @@ impl UpBlock2D {
         Self { resnets, attentions, upsamplers }
     }
 
-    /// Arguments as in [`DownBlock2D::forward`]; takes one skip connection per residual block from the end of
-    /// `skips`.
-    ///
-    /// The enlargement is to the size of the skip connection that the next stage takes, so that sizes which
-    /// are no powers of two come back as they were.
-    pub fn forward(
-        &self,
-        mut x: Tensor<4>,
-        activated_temb: &Tensor<2>,
-        context: &Tensor<3>,
-        skips: &mut Vec<Tensor<4>>,
-    ) -> Tensor<4> {
-        let first_skip = skips.len() - self.resnets.len();
-        for (i, (resnet, skip)) in self.resnets.iter().zip(skips.drain(first_skip..).rev()).enumerate() {
-            x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(activated_temb));
-            if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(x, context);
-            }
-        }
-        for (upsampler, next_skip) in self.upsamplers.iter().zip(skips.last()) {
-            let [_, _, height, width] = next_skip.dims();
-            x = upsampler.forward(x, [height, width]);
-        }
-        x
+    /// The stage in order; every residual block reads the latest skip connection that is left.
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        layers(&self.resnets, &self.attentions, Skip::Takes)
+            .chain(self.upsamplers.iter().map(Segment::upsample))
     }
+}
+
+/// Residual blocks, each with its transformer after it as far as there are any.
+fn layers<'a>(
+    resnets: &'a [ResnetBlock2D],
+    transformers: &'a [Transformer2DModel],
+    skip: Skip,
+) -> impl Iterator<Item = Segment<'a>> {
+    let pairs = resnets.iter().enumerate().map(|(i, resnet)| (resnet, transformers.get(i)));
+    pairs.flat_map(move |(resnet, transformer)| Segment::layer(resnet, transformer, skip))
 }

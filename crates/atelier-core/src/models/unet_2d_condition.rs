@@ -18,6 +18,7 @@ use super::transformer_2d::Transformer2DOptions;
 use super::unet_2d_blocks::{
     DownBlock2D, DownBlock2DOptions, UNetMidBlock2DCrossAttn, UpBlock2D, UpBlock2DOptions,
 };
+use super::unet_2d_segments::Segment;
 use super::{ConfigError, ModelConfig, ModelError};
 
 const CLASS: &str = "UNet2DConditionModel";
@@ -442,25 +443,44 @@ impl UNet2DConditionModel {
         prompt: impl Into<PromptEmbeddings>,
     ) -> Tensor<4> {
         let prompt = prompt.into();
-        let sample = if self.center_input_sample { sample * 2.0 - 1.0 } else { sample };
+        let temb = self.activated_temb(timesteps, &prompt);
+        let context = prompt.prompt_embeds;
+        let mut x = self.head(sample);
+        let mut skips = vec![x.clone()];
+        for segment in self.segments() {
+            x = segment.forward(segment.input(x, &mut skips), &temb, &context);
+            if segment.gives_skip() {
+                skips.push(x.clone());
+            }
+        }
+        self.tail(x)
+    }
+
+    /// The embedding of timesteps, and of the prompt where the model takes that, after the activation:
+    /// `[batch, temb_channels]`.
+    pub(super) fn activated_temb(&self, timesteps: Tensor<1>, prompt: &PromptEmbeddings) -> Tensor<2> {
         let temb = self.time_embedding.forward(self.time_proj.forward(timesteps));
         let temb = match &self.add_embedding {
             Some(AddEmbedding::Text(addition)) => temb + addition.forward(prompt.prompt_embeds.clone()),
-            Some(AddEmbedding::TextTime(addition)) => temb + addition.forward(self.vector_and_sizes(&prompt)),
+            Some(AddEmbedding::TextTime(addition)) => temb + addition.forward(self.vector_and_sizes(prompt)),
             None => temb,
         };
-        let temb = self.act.forward(temb);
+        self.act.forward(temb)
+    }
 
-        let context = prompt.prompt_embeds;
-        let mut x = self.conv_in.forward(sample);
-        let mut skips = vec![x.clone()];
-        for block in &self.down_blocks {
-            x = block.forward(x, &temb, &context, &mut skips);
-        }
-        x = self.mid_block.forward(x, &temb, &context);
-        for block in &self.up_blocks {
-            x = block.forward(x, &temb, &context, &mut skips);
-        }
+    /// From latents to what the first segment reads, which is the first skip connection, too.
+    pub(super) fn head(&self, sample: Tensor<4>) -> Tensor<4> {
+        self.conv_in.forward(if self.center_input_sample { sample * 2.0 - 1.0 } else { sample })
+    }
+
+    /// Everything between [`Self::head`] and [`Self::tail`], in order.
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        let down = self.down_blocks.iter().flat_map(DownBlock2D::segments);
+        down.chain(self.mid_block.segments()).chain(self.up_blocks.iter().flat_map(UpBlock2D::segments))
+    }
+
+    /// From the last segment's result to the prediction.
+    pub(super) fn tail(&self, x: Tensor<4>) -> Tensor<4> {
         self.conv_out.forward(self.act.forward(self.conv_norm_out.forward(x)))
     }
 

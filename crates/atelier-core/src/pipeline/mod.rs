@@ -2,27 +2,35 @@
 
 mod error;
 mod files;
+mod inventory;
+mod parts;
 mod text_encoders;
 
 pub use error::PipelineError;
 pub use files::ModelFiles;
+pub use inventory::{Inventory, PartSize};
 pub use text_encoders::SecondTextEncoder;
 
 use crate::{
+    lora::Component,
     models::{
         ModelConfig,
         autoencoder::{Autoencoder, AutoencoderConfig},
         clip_text::{CLIPTextConfig, CLIPTextModel},
         denoiser::{Denoiser, DenoiserConfig},
+        layers::store_weights_as,
         prompt_embeddings::PromptEmbeddings,
     },
-    schedulers::{NoiseSchedule, SchedulerConfig},
-    text::PromptTokenizer,
+    schedulers::{
+        FlowMatchEulerDiscreteScheduler, NoiseSchedule, Scheduler, SchedulerConfig, SchedulerError,
+        SchedulerKind,
+    },
+    text::{PromptTokenizer, TOKENIZER_CONFIG},
     weights::{self, Precision},
 };
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, FloatDType, Tensor, TensorData},
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -36,7 +44,7 @@ const TOKENIZER: &str = "tokenizer";
 const DIFFUSERS_WEIGHTS: &str = "diffusion_pytorch_model";
 const TRANSFORMERS_WEIGHTS: &str = "model";
 
-/// A text-to-image model, as diffusers' `StableDiffusionPipeline` and `StableDiffusionXLPipeline` have it.
+/// A text-to-image model, as diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline` and `FluxPipeline` have it.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     /// Configuration of [`Self::denoiser`].
@@ -58,7 +66,7 @@ pub struct Pipeline {
     /// The denoiser that answers negative prompts where another one than [`Self::denoiser`] does (Diffusion-NPO). It is
     /// no part of the folder.
     pub negative_denoiser: Option<Denoiser>,
-    /// How many of the text encoder's last layers are left out, as `clip_skip` of diffusers.
+    /// How many of the text encoder's last layers are left out, as `clip_skip` of diffusers; FLUX takes none of its layers.
     pub clip_skip: usize,
     /// Whether guidance without a negative prompt takes zeros for its embeddings (SDXL).
     pub force_zeros_for_empty_prompt: bool,
@@ -97,23 +105,40 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] names the file, and what in it cannot be used.
     pub fn load<F: ModelFiles + ?Sized>(files: &F, device: &Device) -> Result<Self, PipelineError> {
+        Self::load_stored_as(FloatDType::F32, files, device)
+    }
+
+    /// As [`Self::load`], with the weights of denoiser and text encoders kept on the device in `dtype`: see
+    /// [`store_weights_as`].
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_stored_as<F: ModelFiles + ?Sized>(
+        dtype: FloatDType,
+        files: &F,
+        device: &Device,
+    ) -> Result<Self, PipelineError> {
         let index: Index = serde_json::from_slice(&files.read(INDEX)?)
             .map_err(|error| PipelineError::File { path: INDEX.to_owned(), reason: error.to_string() })?;
-        let (path, json) = config(files, "unet")?;
+        let (path, json) = denoiser_config(files)?;
         let denoiser_config = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-        let denoiser = denoiser_config.init(device).map_err(PipelineError::model(&path))?;
-        let (path, json) = config(files, VAE)?;
-        let vae_config = AutoencoderConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-        let vae = vae_config.init(device).map_err(PipelineError::model(&path))?;
+        let mut denoiser = denoiser_config.init(device).map_err(PipelineError::model(&path))?;
+        store_weights_as(&mut denoiser, dtype);
+        let vae_config = autoencoder_config(files)?;
+        let vae = vae_config.init(device).map_err(PipelineError::model(&format!("{VAE}/config.json")))?;
         let (path, json) = config(files, TEXT_ENCODER)?;
         let text_config = CLIPTextConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-        let text_encoder = text_config.init(device).map_err(PipelineError::model(&path))?;
+        let mut text_encoder = text_config.init(device).map_err(PipelineError::model(&path))?;
+        store_weights_as(&mut text_encoder, dtype);
+        let second_text_encoder = SecondTextEncoder::load(dtype, files, device)?;
+        parts::check(&denoiser_config, &vae_config, &text_config, second_text_encoder.as_ref())?;
+        let folder = component(&denoiser_config).key();
         Ok(Self {
-            denoiser: load_part(denoiser, files, "unet", DIFFUSERS_WEIGHTS)?,
+            denoiser: load_part(denoiser, files, folder, DIFFUSERS_WEIGHTS)?,
             vae: load_part(vae, files, VAE, DIFFUSERS_WEIGHTS)?,
             text_encoder: load_part(text_encoder, files, TEXT_ENCODER, TRANSFORMERS_WEIGHTS)?,
             tokenizer: PromptTokenizer::load(files, TOKENIZER, text_config.max_position_embeddings)?,
-            second_text_encoder: SecondTextEncoder::load(files, device)?,
+            second_text_encoder,
             negative_denoiser: None,
             clip_skip: 0,
             force_zeros_for_empty_prompt: index.force_zeros_for_empty_prompt,
@@ -134,12 +159,13 @@ impl Pipeline {
         let mut files = Files { files: BTreeMap::new(), precision };
         files.add(INDEX.to_owned(), self.index());
         files.add(SCHEDULER.to_owned(), scheduler);
-        files.add_part("unet", DIFFUSERS_WEIGHTS, &self.denoiser, self.denoiser_config.to_json()).await?;
+        let folder = self.denoiser_component().key();
+        files.add_part(folder, DIFFUSERS_WEIGHTS, &self.denoiser, self.denoiser_config.to_json()).await?;
         files.add_part(VAE, DIFFUSERS_WEIGHTS, &self.vae, self.vae_config.to_json()).await?;
         files
             .add_part(TEXT_ENCODER, TRANSFORMERS_WEIGHTS, &self.text_encoder, self.text_config.to_json())
             .await?;
-        files.add(format!("{TOKENIZER}/tokenizer.json"), self.tokenizer.bytes().to_vec());
+        files.add_tokenizer(TOKENIZER, &self.tokenizer);
         if let Some(second) = &self.second_text_encoder {
             second.add_to(&mut files).await?;
         }
@@ -149,9 +175,33 @@ impl Pipeline {
     /// The noise schedule of the denoiser's training.
     ///
     /// # Errors
-    /// [`PipelineError::Scheduler`] if the configuration is not supported.
+    /// [`PipelineError::Scheduler`] if the configuration is not supported, or of a flow matching model.
     pub fn noise_schedule(&self) -> Result<NoiseSchedule, PipelineError> {
-        Ok(NoiseSchedule::new(&self.scheduler_config)?)
+        Ok(NoiseSchedule::new(self.scheduler_config.diffusion()?)?)
+    }
+
+    /// A sampler with `steps` timesteps, chosen as diffusers' pipeline of the model chooses them for latents of the given
+    /// height and width.
+    ///
+    /// # Errors
+    /// [`SchedulerError`] if the model cannot be sampled so, or not in so many steps.
+    pub fn scheduler(
+        &self,
+        kind: SchedulerKind,
+        steps: usize,
+        [height, width]: [usize; 2],
+    ) -> Result<Box<dyn Scheduler>, SchedulerError> {
+        if let (SchedulerKind::FlowMatchEuler, SchedulerConfig::FlowMatch(config)) =
+            (kind, &self.scheduler_config)
+        {
+            let patch = self.denoiser_config.patch();
+            let mut scheduler = FlowMatchEulerDiscreteScheduler::new(config)?;
+            scheduler.set_timesteps_for(steps, (height / patch) * (width / patch))?;
+            return Ok(Box::new(scheduler));
+        }
+        let mut scheduler = kind.build(&self.scheduler_config)?;
+        scheduler.set_timesteps(steps)?;
+        Ok(scheduler)
     }
 
     /// What the text encoders say of `prompts`, one row each; [`Self::with_sizes`] adds what SDXL needs beside.
@@ -185,6 +235,15 @@ impl Pipeline {
         second.embeddings(prompts, &states, clip_skip, device)
     }
 
+    /// The end of `prompt` that is too long for the text encoders, if there is one. FLUX reads with T5 what is too long for
+    /// CLIP.
+    pub fn ignored(&self, prompt: &str) -> Option<String> {
+        match &self.second_text_encoder {
+            Some(SecondTextEncoder::T5 { tokenizer, .. }) => tokenizer.ignored(prompt),
+            _ => self.tokenizer.ignored(prompt),
+        }
+    }
+
     /// As [`Self::encode_prompts`], for one negative prompt. Where it is empty, some models take zeros; and no layer is
     /// skipped, as in diffusers.
     ///
@@ -195,14 +254,13 @@ impl Pipeline {
         prompt: &str,
         device: &Device,
     ) -> Result<PromptEmbeddings, PipelineError> {
-        let PromptEmbeddings { prompt_embeds, pooled_prompt_embeds, time_ids } =
+        let PromptEmbeddings { prompt_embeds, pooled_prompt_embeds, .. } =
             self.encode(&[prompt], 0, device)?;
         let zero =
             prompt.is_empty() && self.force_zeros_for_empty_prompt && self.second_text_encoder.is_some();
         Ok(PromptEmbeddings {
-            prompt_embeds: if zero { prompt_embeds.zeros_like() } else { prompt_embeds },
             pooled_prompt_embeds: pooled_prompt_embeds.map(|it| if zero { it.zeros_like() } else { it }),
-            time_ids,
+            ..if zero { prompt_embeds.zeros_like() } else { prompt_embeds }.into()
         })
     }
 
@@ -237,33 +295,84 @@ impl Pipeline {
         [self.vae_config.latent_channels(), height / factor, width / factor]
     }
 
+    /// What model folders and LoRA files call the denoiser.
+    pub fn denoiser_component(&self) -> Component {
+        component(&self.denoiser_config)
+    }
+
+    /// By what the sides of pictures must be divisible, in pixels, for latents that the denoiser can take.
+    pub fn size_divisor(&self) -> usize {
+        self.vae_config.downsampling_factor() * self.denoiser_config.patch()
+    }
+
     /// `model_index.json`, which diffusers reads to know the class of every part.
     fn index(&self) -> Vec<u8> {
+        let absent = serde_json::json!([null, null]);
         let mut index = serde_json::json!({
-            "_class_name": "StableDiffusionPipeline",
+            "_class_name": self.class(),
             "_diffusers_version": "0.42.1",
-            "feature_extractor": [null, null],
-            "image_encoder": [null, null],
+            "feature_extractor": absent,
+            "image_encoder": absent,
             "scheduler": ["diffusers", self.scheduler_config.class_name()],
             "text_encoder": ["transformers", CLIPTextConfig::CLASS],
             "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-            "unet": ["diffusers", self.denoiser_config.class()],
             "vae": ["diffusers", self.vae_config.class()],
         });
-        let own = match &self.second_text_encoder {
-            None => serde_json::json!({ "requires_safety_checker": false, "safety_checker": [null, null] }),
-            Some(second) => serde_json::json!({
-                "_class_name": "StableDiffusionXLPipeline",
-                "force_zeros_for_empty_prompt": self.force_zeros_for_empty_prompt,
-                "text_encoder_2": ["transformers", second.class()],
-                "tokenizer_2": ["transformers", "PreTrainedTokenizerFast"],
-            }),
-        };
-        if let (Some(index), serde_json::Value::Object(own)) = (index.as_object_mut(), own) {
-            index.extend(own);
+        let folder = self.denoiser_component().key();
+        index[folder] = serde_json::json!(["diffusers", self.denoiser_config.class()]);
+        match &self.second_text_encoder {
+            None => {
+                index["requires_safety_checker"] = false.into();
+                index["safety_checker"] = absent;
+            }
+            Some(second) => {
+                index["text_encoder_2"] = serde_json::json!(["transformers", second.class()]);
+                index["tokenizer_2"] = serde_json::json!(["transformers", "PreTrainedTokenizerFast"]);
+                if let SecondTextEncoder::Clip { .. } = second {
+                    index["force_zeros_for_empty_prompt"] = self.force_zeros_for_empty_prompt.into();
+                }
+            }
         }
         format!("{index:#}\n").into_bytes()
     }
+
+    /// The class of the pipeline in diffusers.
+    fn class(&self) -> &'static str {
+        match (&self.denoiser_config, &self.second_text_encoder) {
+            (DenoiserConfig::Flux(_), _) => "FluxPipeline",
+            (DenoiserConfig::Unet(_), Some(_)) => "StableDiffusionXLPipeline",
+            (DenoiserConfig::Unet(_), None) => "StableDiffusionPipeline",
+        }
+    }
+}
+
+fn component(denoiser: &DenoiserConfig) -> Component {
+    match denoiser {
+        DenoiserConfig::Unet(_) => Component::Unet,
+        DenoiserConfig::Flux(_) => Component::Transformer,
+    }
+}
+
+/// The configuration of the denoiser, and its path: a model folder has a UNet or a transformer.
+fn denoiser_config<F: ModelFiles + ?Sized>(files: &F) -> Result<(String, Vec<u8>), PipelineError> {
+    let [unet, transformer] = [Component::Unet, Component::Transformer].map(Component::key);
+    let is_transformer = files.contains(&format!("{transformer}/config.json"));
+    config(files, if is_transformer { transformer } else { unet })
+}
+
+/// [`Pipeline::size_divisor`] of the model in `files`, of which no weights are read.
+///
+/// # Errors
+/// [`PipelineError`] names the file, and what in it cannot be used.
+pub fn size_divisor<F: ModelFiles + ?Sized>(files: &F) -> Result<usize, PipelineError> {
+    let (path, json) = denoiser_config(files)?;
+    let denoiser = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
+    Ok(autoencoder_config(files)?.downsampling_factor() * denoiser.patch())
+}
+
+fn autoencoder_config<F: ModelFiles + ?Sized>(files: &F) -> Result<AutoencoderConfig, PipelineError> {
+    let (path, json) = config(files, VAE)?;
+    AutoencoderConfig::from_json(&json).map_err(PipelineError::config(&path))
 }
 
 /// The configuration of the part in `folder`, and its path.
@@ -294,6 +403,12 @@ struct Files {
 impl Files {
     fn add(&mut self, path: String, bytes: Vec<u8>) {
         self.files.insert(path, bytes);
+    }
+
+    /// `tokenizer_config.json` names what `tokenizer.json` of most models leaves out.
+    fn add_tokenizer(&mut self, folder: &str, tokenizer: &PromptTokenizer) {
+        self.add(format!("{folder}/tokenizer.json"), tokenizer.bytes().to_vec());
+        self.add(format!("{folder}/{TOKENIZER_CONFIG}"), tokenizer.config());
     }
 
     async fn add_part<M: Module>(

@@ -1,5 +1,5 @@
 use super::{
-    NoiseSchedule, Scheduler, SchedulerConfig, SchedulerError, StepOutput, add_variance, check_shape,
+    DiffusionConfig, NoiseSchedule, Scheduler, SchedulerError, StepOutput, add_variance, check_shape,
     timestep_at, timesteps,
 };
 use burn::tensor::Tensor;
@@ -13,7 +13,7 @@ const CLASS: &str = "DDIMScheduler";
 /// the spacings `trailing` and `linspace` is not always where the next step starts.
 #[derive(Debug, Clone)]
 pub struct DDIMScheduler {
-    config: SchedulerConfig,
+    config: DiffusionConfig,
     schedule: NoiseSchedule,
     timesteps: Vec<f64>,
     eta: f64,
@@ -24,7 +24,7 @@ impl DDIMScheduler {
     ///
     /// # Errors
     /// [`SchedulerError`] names what in `config` is invalid or not supported.
-    pub fn new(config: &SchedulerConfig) -> Result<Self, SchedulerError> {
+    pub fn new(config: &DiffusionConfig) -> Result<Self, SchedulerError> {
         config.refuse_unless_neutral(CLASS, &[])?;
         Ok(Self {
             config: config.clone(),

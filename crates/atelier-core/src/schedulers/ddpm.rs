@@ -1,5 +1,5 @@
 use super::{
-    NoiseSchedule, Scheduler, SchedulerConfig, SchedulerError, StepOutput, add_variance, check_shape,
+    DiffusionConfig, NoiseSchedule, Scheduler, SchedulerError, StepOutput, add_variance, check_shape,
     timestep_at, timesteps,
 };
 use burn::tensor::Tensor;
@@ -10,7 +10,7 @@ const CLASS: &str = "DDPMScheduler";
 /// variance `fixed_small`. Adds noise in every step but the last.
 #[derive(Debug, Clone)]
 pub struct DDPMScheduler {
-    config: SchedulerConfig,
+    config: DiffusionConfig,
     schedule: NoiseSchedule,
     timesteps: Vec<f64>,
 }
@@ -18,7 +18,7 @@ pub struct DDPMScheduler {
 impl DDPMScheduler {
     /// # Errors
     /// [`SchedulerError`] names what in `config` is invalid or not supported.
-    pub fn new(config: &SchedulerConfig) -> Result<Self, SchedulerError> {
+    pub fn new(config: &DiffusionConfig) -> Result<Self, SchedulerError> {
         config.refuse_unless_neutral(CLASS, &[("variance_type", &["\"fixed_small\"", "null"])])?;
         Ok(Self { config: config.clone(), schedule: NoiseSchedule::new(config)?, timesteps: Vec::new() })
     }

@@ -1,5 +1,5 @@
 use super::{
-    NoiseSchedule, Scheduler, SchedulerConfig, SchedulerError, StepOutput, check_shape, timestep_at,
+    DiffusionConfig, NoiseSchedule, Scheduler, SchedulerError, StepOutput, check_shape, timestep_at,
     timesteps,
 };
 use burn::tensor::Tensor;
@@ -30,7 +30,7 @@ const NEUTRAL: &[(&str, &[&str])] = &[
 /// gives the predicted original sample. Samples are never clipped.
 #[derive(Debug, Clone)]
 pub struct DPMSolverMultistepScheduler {
-    config: SchedulerConfig,
+    config: DiffusionConfig,
     schedule: NoiseSchedule,
     timesteps: Vec<f64>,
     /// sigma of every step, and 0.
@@ -42,7 +42,7 @@ pub struct DPMSolverMultistepScheduler {
 impl DPMSolverMultistepScheduler {
     /// # Errors
     /// [`SchedulerError`] names what in `config` is invalid or not supported.
-    pub fn new(config: &SchedulerConfig) -> Result<Self, SchedulerError> {
+    pub fn new(config: &DiffusionConfig) -> Result<Self, SchedulerError> {
         config.refuse_unless_neutral(CLASS, NEUTRAL)?;
         let schedule = NoiseSchedule::new(config)?.without_zero_snr();
         Ok(Self { config: config.clone(), schedule, timesteps: Vec::new(), sigmas: Vec::new(), last: None })

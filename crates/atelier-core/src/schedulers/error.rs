@@ -58,8 +58,26 @@ pub enum SchedulerError {
         /// The sample's shape.
         expected: [usize; 4],
     },
+    /// A sampler of the other kind of models.
+    #[error("{scheduler} does not fit the model, which was trained by {process}; choose {choices}")]
+    OtherProcess {
+        /// The sampler's name.
+        scheduler: &'static str,
+        /// How the model was trained.
+        process: &'static str,
+        /// The samplers that fit.
+        choices: &'static str,
+    },
+    /// Something that is defined for diffusion alone.
+    #[error("this needs a model that was trained by diffusion; the model was trained by flow matching")]
+    NotDiffusion,
+    /// Timesteps that depend on the picture, and no picture.
+    #[error(
+        "the timesteps depend on the size of the picture (`use_dynamic_shifting`); call set_timesteps_for"
+    )]
+    NoPicture,
     /// A name that is not one of [`SchedulerKind::ALL`](super::SchedulerKind::ALL).
-    #[error("there is no scheduler `{name}`; choose ddpm, ddim, euler or dpm-solver")]
+    #[error("there is no scheduler `{name}`; choose ddpm, ddim, euler, dpm-solver or flow-match-euler")]
     UnknownKind {
         /// The name given.
         name: String,

@@ -1,5 +1,5 @@
 use super::{
-    NoiseSchedule, PredictionType, Scheduler, SchedulerConfig, SchedulerError, StepOutput, TimestepSpacing,
+    DiffusionConfig, NoiseSchedule, PredictionType, Scheduler, SchedulerError, StepOutput, TimestepSpacing,
     check_shape, timestep_at, timesteps,
 };
 use burn::tensor::Tensor;
@@ -23,7 +23,7 @@ const NEUTRAL: &[(&str, &[&str])] = &[
 /// for the model. Samples are never clipped.
 #[derive(Debug, Clone)]
 pub struct EulerDiscreteScheduler {
-    config: SchedulerConfig,
+    config: DiffusionConfig,
     /// sigma of every training timestep.
     training_sigmas: Vec<f64>,
     timesteps: Vec<f64>,
@@ -34,7 +34,7 @@ pub struct EulerDiscreteScheduler {
 impl EulerDiscreteScheduler {
     /// # Errors
     /// [`SchedulerError`] names what in `config` is invalid or not supported.
-    pub fn new(config: &SchedulerConfig) -> Result<Self, SchedulerError> {
+    pub fn new(config: &DiffusionConfig) -> Result<Self, SchedulerError> {
         config.refuse_unless_neutral(CLASS, NEUTRAL)?;
         let training_sigmas = NoiseSchedule::new(config)?.without_zero_snr().sigmas();
         Ok(Self { config: config.clone(), training_sigmas, timesteps: Vec::new(), sigmas: Vec::new() })

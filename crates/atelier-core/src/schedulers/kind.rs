@@ -1,11 +1,12 @@
 use super::{
-    DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, Scheduler,
-    SchedulerConfig, SchedulerError,
+    DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler, Scheduler, SchedulerConfig, SchedulerError,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// The samplers to choose from; any can be used with any [`SchedulerConfig`].
+/// The samplers to choose from: the first four for all models that were trained on diffusion, the last one for flow
+/// matching models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchedulerKind {
@@ -18,11 +19,14 @@ pub enum SchedulerKind {
     /// [`DPMSolverMultistepScheduler`]: deterministic, of order 2, for few steps.
     #[serde(rename = "dpm-solver")]
     DpmSolverMultistep,
+    /// [`FlowMatchEulerDiscreteScheduler`]: deterministic.
+    FlowMatchEuler,
 }
 
 impl SchedulerKind {
     /// All samplers.
-    pub const ALL: [Self; 4] = [Self::Ddpm, Self::Ddim, Self::Euler, Self::DpmSolverMultistep];
+    pub const ALL: [Self; 5] =
+        [Self::Ddpm, Self::Ddim, Self::Euler, Self::DpmSolverMultistep, Self::FlowMatchEuler];
 
     /// The name by which [`FromStr`] and serde know the sampler.
     pub fn name(self) -> &'static str {
@@ -31,6 +35,7 @@ impl SchedulerKind {
             Self::Ddim => "ddim",
             Self::Euler => "euler",
             Self::DpmSolverMultistep => "dpm-solver",
+            Self::FlowMatchEuler => "flow-match-euler",
         }
     }
 
@@ -41,6 +46,7 @@ impl SchedulerKind {
             "DDIMScheduler" => Self::Ddim,
             "EulerDiscreteScheduler" => Self::Euler,
             "DPMSolverMultistepScheduler" => Self::DpmSolverMultistep,
+            "FlowMatchEulerDiscreteScheduler" => Self::FlowMatchEuler,
             _ => return None,
         })
     }
@@ -48,14 +54,29 @@ impl SchedulerKind {
     /// A sampler without timesteps.
     ///
     /// # Errors
-    /// [`SchedulerError`] names what in `config` is invalid, or not supported by this sampler.
+    /// [`SchedulerError`] names what in `config` is invalid, or not supported by this sampler;
+    /// [`SchedulerError::OtherProcess`] if it is for the other kind of models.
     pub fn build(self, config: &SchedulerConfig) -> Result<Box<dyn Scheduler>, SchedulerError> {
-        Ok(match self {
-            Self::Ddpm => Box::new(DDPMScheduler::new(config)?),
-            Self::Ddim => Box::new(DDIMScheduler::new(config)?),
-            Self::Euler => Box::new(EulerDiscreteScheduler::new(config)?),
-            Self::DpmSolverMultistep => Box::new(DPMSolverMultistepScheduler::new(config)?),
+        use SchedulerConfig::{Diffusion, FlowMatch};
+        Ok(match (self, config) {
+            (Self::Ddpm, Diffusion(config)) => Box::new(DDPMScheduler::new(config)?),
+            (Self::Ddim, Diffusion(config)) => Box::new(DDIMScheduler::new(config)?),
+            (Self::Euler, Diffusion(config)) => Box::new(EulerDiscreteScheduler::new(config)?),
+            (Self::DpmSolverMultistep, Diffusion(config)) => {
+                Box::new(DPMSolverMultistepScheduler::new(config)?)
+            }
+            (Self::FlowMatchEuler, FlowMatch(config)) => {
+                Box::new(FlowMatchEulerDiscreteScheduler::new(config)?)
+            }
+            (_, Diffusion(_)) => {
+                return Err(self.other_process("diffusion", "ddpm, ddim, euler or dpm-solver"));
+            }
+            (_, FlowMatch(_)) => return Err(self.other_process("flow matching", "flow-match-euler")),
         })
+    }
+
+    fn other_process(self, process: &'static str, choices: &'static str) -> SchedulerError {
+        SchedulerError::OtherProcess { scheduler: self.name(), process, choices }
     }
 }
 
@@ -79,6 +100,17 @@ impl FromStr for SchedulerKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedulers::FlowMatchConfig;
+
+    #[test]
+    fn samplers_of_other_models_are_refused() {
+        let error = SchedulerKind::FlowMatchEuler.build(&SchedulerConfig::default()).unwrap_err();
+        assert!(error.to_string().contains("trained by diffusion; choose ddpm, ddim"), "{error}");
+        let config = SchedulerConfig::FlowMatch(FlowMatchConfig::default());
+        let error = SchedulerKind::Ddim.build(&config).unwrap_err();
+        assert!(error.to_string().contains("flow matching; choose flow-match-euler"), "{error}");
+        SchedulerKind::FlowMatchEuler.build(&config).unwrap();
+    }
 
     #[test]
     fn names_are_the_same_everywhere() {

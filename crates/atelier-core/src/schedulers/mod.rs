@@ -1,25 +1,33 @@
 //! Noise schedulers with the names and numbers of Hugging Face diffusers.
 //!
-//! [`SchedulerConfig`] is diffusers' `scheduler_config.json`, [`NoiseSchedule`] the forward process that
-//! training uses, and a [`Scheduler`] walks the process backwards. Coefficients are computed on the host in
+//! [`SchedulerConfig`] is diffusers' `scheduler_config.json`, [`NoiseSchedule`] (or, of flow matching models,
+//! [`FlowMatchSchedule`]) the forward process that training uses, and a [`Scheduler`] walks the process backwards. Coefficients are computed on the host in
 //! `f64` with `libm`, so that they are the same natively and in a browser.
 
 mod config;
 mod ddim;
 mod ddpm;
+mod diffusion_config;
 mod dpm_solver_multistep;
 mod error;
 mod euler_discrete;
+mod flow_match_config;
+mod flow_match_euler_discrete;
+mod flow_match_schedule;
 mod kind;
 mod noise_schedule;
 mod timesteps;
 
-pub use config::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing};
+pub use config::SchedulerConfig;
 pub use ddim::DDIMScheduler;
 pub use ddpm::DDPMScheduler;
+pub use diffusion_config::{BetaSchedule, DiffusionConfig, PredictionType, TimestepSpacing};
 pub use dpm_solver_multistep::DPMSolverMultistepScheduler;
 pub use error::SchedulerError;
 pub use euler_discrete::EulerDiscreteScheduler;
+pub use flow_match_config::FlowMatchConfig;
+pub use flow_match_euler_discrete::FlowMatchEulerDiscreteScheduler;
+pub use flow_match_schedule::FlowMatchSchedule;
 pub use kind::SchedulerKind;
 pub use noise_schedule::NoiseSchedule;
 
@@ -46,7 +54,7 @@ pub trait Scheduler: Debug {
     fn set_timesteps(&mut self, n: usize) -> Result<(), SchedulerError>;
 
     /// The timesteps to ask the model for, strictly decreasing, in training steps; empty before
-    /// [`Self::set_timesteps`]. Those of [`EulerDiscreteScheduler`] can lie between training steps.
+    /// [`Self::set_timesteps`]. Those of Euler's steps can lie between training steps.
     fn timesteps(&self) -> &[f64];
 
     /// What unit Gaussian noise is multiplied by to be the first sample.

@@ -1,4 +1,4 @@
-use super::{BetaSchedule, PredictionType, SchedulerConfig, SchedulerError};
+use super::{BetaSchedule, DiffusionConfig, PredictionType, SchedulerError};
 use burn::tensor::{Tensor, TensorData};
 
 /// The forward process `x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise` (equation 4 of arXiv 2006.11239),
@@ -15,7 +15,7 @@ impl NoiseSchedule {
     ///
     /// # Errors
     /// [`SchedulerError::Invalid`] names the value that makes no schedule.
-    pub fn new(config: &SchedulerConfig) -> Result<Self, SchedulerError> {
+    pub fn new(config: &DiffusionConfig) -> Result<Self, SchedulerError> {
         let invalid = |key, problem: String| Err(SchedulerError::Invalid { key, problem });
         if config.clip_sample && !(0.0..).contains(&config.clip_sample_range) {
             return invalid(
@@ -140,25 +140,31 @@ impl NoiseSchedule {
         timesteps: &[usize],
         coefficients: impl Fn(f64, f64) -> [f64; 2],
     ) -> Tensor<4> {
-        let (firsts, seconds): (Vec<f32>, Vec<f32>) = timesteps
-            .iter()
-            .map(|&t| {
-                let alpha_cumprod = self.alphas_cumprod[t];
-                let [a, b] = coefficients(alpha_cumprod.sqrt(), (1.0 - alpha_cumprod).sqrt());
-                (a as f32, b as f32)
-            })
-            .unzip();
-        let device = first.device();
-        let column = |values: Vec<f32>| {
-            let rows = values.len();
-            Tensor::<4>::from_data(TensorData::new(values, [rows, 1, 1, 1]), &device)
-        };
-        first * column(firsts) + second * column(seconds)
+        let coefficients = timesteps.iter().map(|&t| {
+            let alpha_cumprod = self.alphas_cumprod[t];
+            coefficients(alpha_cumprod.sqrt(), (1.0 - alpha_cumprod).sqrt())
+        });
+        weighted_sum(first, second, coefficients)
     }
 }
 
+/// `a first + b second`, with one `[a, b]` for each row.
+pub(super) fn weighted_sum(
+    first: Tensor<4>,
+    second: Tensor<4>,
+    coefficients: impl Iterator<Item = [f64; 2]>,
+) -> Tensor<4> {
+    let (firsts, seconds): (Vec<f32>, Vec<f32>) = coefficients.map(|[a, b]| (a as f32, b as f32)).unzip();
+    let device = first.device();
+    let column = |values: Vec<f32>| {
+        let rows = values.len();
+        Tensor::<4>::from_data(TensorData::new(values, [rows, 1, 1, 1]), &device)
+    };
+    first * column(firsts) + second * column(seconds)
+}
+
 /// The variances of the noise that each training timestep adds.
-fn betas(config: &SchedulerConfig) -> Result<Vec<f64>, SchedulerError> {
+fn betas(config: &DiffusionConfig) -> Result<Vec<f64>, SchedulerError> {
     let invalid = |key, problem: String| Err(SchedulerError::Invalid { key, problem });
     let count = config.num_train_timesteps;
     if count == 0 {
@@ -196,7 +202,7 @@ fn betas(config: &SchedulerConfig) -> Result<Vec<f64>, SchedulerError> {
 
 /// Refuses schedules whose coefficients would not be finite in the `f32` of the tensors, or would stand
 /// still.
-fn check_signal(config: &SchedulerConfig, alphas_cumprod: &[f64]) -> Result<(), SchedulerError> {
+fn check_signal(config: &DiffusionConfig, alphas_cumprod: &[f64]) -> Result<(), SchedulerError> {
     let least = f64::from(f32::MIN_POSITIVE);
     let before = std::iter::once(&1.0).chain(alphas_cumprod);
     let Some(t) = before.zip(alphas_cumprod).position(|(before, &now)| now >= *before || now < least) else {
@@ -249,7 +255,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn schedule(beta_schedule: BetaSchedule) -> NoiseSchedule {
-        NoiseSchedule::new(&SchedulerConfig { beta_schedule, ..Default::default() }).unwrap()
+        NoiseSchedule::new(&DiffusionConfig { beta_schedule, ..Default::default() }).unwrap()
     }
 
     fn any_schedule() -> impl Strategy<Value = BetaSchedule> {
@@ -296,8 +302,8 @@ mod tests {
             beta_end in 1e-5_f64..0.03,
             count in 1_usize..2000,
         ) {
-            let betas = SchedulerConfig { beta_schedule, beta_start, beta_end, ..Default::default() };
-            let config = SchedulerConfig { num_train_timesteps: count, ..betas };
+            let betas = DiffusionConfig { beta_schedule, beta_start, beta_end, ..Default::default() };
+            let config = DiffusionConfig { num_train_timesteps: count, ..betas };
             let schedule = NoiseSchedule::new(&config).unwrap();
             prop_assert_eq!(schedule.alphas_cumprod().len(), count);
             prop_assert!(schedule.alphas_cumprod().iter().all(|&a| 0.0 < a && a < 1.0));
@@ -308,10 +314,10 @@ mod tests {
 
     #[test]
     fn rescaling_makes_the_last_timestep_pure_noise_and_keeps_the_first() {
-        let config = SchedulerConfig { prediction_type: PredictionType::VPrediction, ..Default::default() };
+        let config = DiffusionConfig { prediction_type: PredictionType::VPrediction, ..Default::default() };
         let plain = NoiseSchedule::new(&config).unwrap();
         let rescaled =
-            NoiseSchedule::new(&SchedulerConfig { rescale_betas_zero_snr: true, ..config }).unwrap();
+            NoiseSchedule::new(&DiffusionConfig { rescale_betas_zero_snr: true, ..config }).unwrap();
         assert_eq!(rescaled.snr(999), 0.0);
         assert!((rescaled.alphas_cumprod()[0] - plain.alphas_cumprod()[0]).abs() < 1e-12);
     }

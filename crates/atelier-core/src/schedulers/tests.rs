@@ -8,8 +8,16 @@ use proptest::prelude::*;
 const SPACINGS: [TimestepSpacing; 3] =
     [TimestepSpacing::Leading, TimestepSpacing::Trailing, TimestepSpacing::Linspace];
 
+/// The samplers of models that were trained on diffusion.
+const KINDS: [SchedulerKind; 4] =
+    [SchedulerKind::Ddpm, SchedulerKind::Ddim, SchedulerKind::Euler, SchedulerKind::DpmSolverMultistep];
+
 fn any_kind() -> impl Strategy<Value = SchedulerKind> {
-    prop::sample::select(&SchedulerKind::ALL)
+    prop::sample::select(&KINDS)
+}
+
+fn build(kind: SchedulerKind, config: DiffusionConfig) -> Box<dyn Scheduler> {
+    kind.build(&SchedulerConfig::Diffusion(config)).unwrap()
 }
 
 fn any_spacing() -> impl Strategy<Value = TimestepSpacing> {
@@ -38,8 +46,8 @@ proptest! {
     fn timesteps_fall_strictly_within_the_training_steps(
         kind in any_kind(), timestep_spacing in any_spacing(), n in 1_usize..=499, offset in 0_usize..=1,
     ) {
-        let config = SchedulerConfig { timestep_spacing, steps_offset: offset, ..Default::default() };
-        let mut scheduler = kind.build(&config).unwrap();
+        let config = DiffusionConfig { timestep_spacing, steps_offset: offset, ..Default::default() };
+        let mut scheduler = build(kind, config);
         scheduler.set_timesteps(n).unwrap();
         let timesteps = scheduler.timesteps();
         prop_assert_eq!(timesteps.len(), n);
@@ -54,8 +62,8 @@ proptest! {
         // DDIM goes down by a whole stride, which ends before 0 with the other spacings, in diffusers too.
         let strided = kind == SchedulerKind::Ddim;
         let timestep_spacing = if strided { TimestepSpacing::Leading } else { timestep_spacing };
-        let config = SchedulerConfig { timestep_spacing, clip_sample: false, ..Default::default() };
-        let mut scheduler = kind.build(&config).unwrap();
+        let config = DiffusionConfig { timestep_spacing, clip_sample: false, ..Default::default() };
+        let mut scheduler = build(kind, config);
         scheduler.set_timesteps(n).unwrap();
         let mut source = NoiseSource::new(seed);
         let output = normal(&mut source);
@@ -65,7 +73,7 @@ proptest! {
 
     #[test]
     fn the_same_noise_gives_the_same_sample_again(kind in any_kind(), n in 1_usize..8, seed: u64) {
-        let mut scheduler = kind.build(&SchedulerConfig::default()).unwrap();
+        let mut scheduler = build(kind, DiffusionConfig::default());
         scheduler.set_timesteps(n).unwrap();
         let [first, second] = [(); 2].map(|()| {
             scheduler.reset();
@@ -80,13 +88,13 @@ proptest! {
 #[test]
 fn only_ddpm_adds_noise_unless_asked_and_never_in_the_last_step() {
     let needs = |scheduler: &dyn Scheduler| [0, 1, 2].map(|index| scheduler.needs_noise(index));
-    for kind in SchedulerKind::ALL {
-        let mut scheduler = kind.build(&SchedulerConfig::default()).unwrap();
+    for kind in KINDS {
+        let mut scheduler = build(kind, DiffusionConfig::default());
         scheduler.set_timesteps(3).unwrap();
         let noisy = kind == SchedulerKind::Ddpm;
         assert_eq!(needs(scheduler.as_ref()), [noisy, noisy, false], "{kind}");
     }
-    let mut noisy = DDIMScheduler::new(&SchedulerConfig::default()).unwrap().with_eta(0.5).unwrap();
+    let mut noisy = DDIMScheduler::new(&DiffusionConfig::default()).unwrap().with_eta(0.5).unwrap();
     noisy.set_timesteps(3).unwrap();
     assert_eq!(needs(&noisy), [true, true, false]);
 }
@@ -94,16 +102,16 @@ fn only_ddpm_adds_noise_unless_asked_and_never_in_the_last_step() {
 #[test]
 fn eta_outside_its_range_is_refused() {
     for eta in [-0.1, 1.1, f64::NAN] {
-        DDIMScheduler::new(&SchedulerConfig::default()).unwrap().with_eta(eta).unwrap_err();
+        DDIMScheduler::new(&DiffusionConfig::default()).unwrap().with_eta(eta).unwrap_err();
     }
 }
 
 #[test]
 fn numbers_of_steps_without_timesteps_are_refused() {
-    for kind in SchedulerKind::ALL {
+    for kind in KINDS {
         for timestep_spacing in SPACINGS {
-            let config = SchedulerConfig { timestep_spacing, ..Default::default() };
-            let mut scheduler = kind.build(&config).unwrap();
+            let config = DiffusionConfig { timestep_spacing, ..Default::default() };
+            let mut scheduler = build(kind, config);
             for n in [0, 1001] {
                 let error = scheduler.set_timesteps(n).unwrap_err().to_string();
                 assert!(error.contains("choose 1 to"), "{error}");
@@ -111,7 +119,7 @@ fn numbers_of_steps_without_timesteps_are_refused() {
         }
     }
     let mut scheduler =
-        DDIMScheduler::new(&SchedulerConfig { steps_offset: 1, ..Default::default() }).unwrap();
+        DDIMScheduler::new(&DiffusionConfig { steps_offset: 1, ..Default::default() }).unwrap();
     let error = scheduler.set_timesteps(1000).unwrap_err().to_string();
     assert!(error.contains("`steps_offset` = 1"), "{error}");
 }
@@ -119,15 +127,15 @@ fn numbers_of_steps_without_timesteps_are_refused() {
 #[test]
 fn steps_that_cannot_be_done_are_refused() {
     let zeros = |width| Tensor::<4>::zeros([1, 1, 1, width], &Device::flex());
-    for kind in SchedulerKind::ALL {
-        let mut scheduler = kind.build(&SchedulerConfig::default()).unwrap();
+    for kind in KINDS {
+        let mut scheduler = build(kind, DiffusionConfig::default());
         let error = scheduler.step(zeros(2), 0, zeros(2), None).unwrap_err();
         assert!(matches!(error, SchedulerError::Index { index: 0, steps: 0 }), "{error}");
         scheduler.set_timesteps(2).unwrap();
         let error = scheduler.step(zeros(3), 0, zeros(2), None).unwrap_err();
         assert!(matches!(error, SchedulerError::Shape { tensor: "the model's output", .. }), "{error}");
     }
-    let mut scheduler = DDPMScheduler::new(&SchedulerConfig::default()).unwrap();
+    let mut scheduler = DDPMScheduler::new(&DiffusionConfig::default()).unwrap();
     scheduler.set_timesteps(2).unwrap();
     let error = scheduler.step(zeros(2), 0, zeros(2), None).unwrap_err();
     assert!(matches!(error, SchedulerError::MissingNoise { index: 0 }), "{error}");

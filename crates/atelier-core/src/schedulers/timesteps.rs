@@ -1,9 +1,9 @@
 //! Which training timesteps are sampled.
 
-use super::{SchedulerConfig, SchedulerError, TimestepSpacing, noise_schedule::linspace};
+use super::{DiffusionConfig, SchedulerError, TimestepSpacing, noise_schedule::linspace};
 
 /// `n` whole timesteps, falling, as `DDPMScheduler` and `DDIMScheduler` choose them.
-pub(super) fn discrete(config: &SchedulerConfig, n: usize) -> Result<Vec<f64>, SchedulerError> {
+pub(super) fn discrete(config: &DiffusionConfig, n: usize) -> Result<Vec<f64>, SchedulerError> {
     Ok(match config.timestep_spacing {
         TimestepSpacing::Linspace => fractional(config, n)?.into_iter().map(f64::round_ties_even).collect(),
         _ => fractional(config, n)?,
@@ -11,7 +11,7 @@ pub(super) fn discrete(config: &SchedulerConfig, n: usize) -> Result<Vec<f64>, S
 }
 
 /// `n` timesteps, falling, as `EulerDiscreteScheduler` chooses them: those of `linspace` are not rounded.
-pub(super) fn fractional(config: &SchedulerConfig, n: usize) -> Result<Vec<f64>, SchedulerError> {
+pub(super) fn fractional(config: &DiffusionConfig, n: usize) -> Result<Vec<f64>, SchedulerError> {
     let train = config.num_train_timesteps;
     check(n, train, train)?;
     Ok(match config.timestep_spacing {
@@ -23,7 +23,7 @@ pub(super) fn fractional(config: &SchedulerConfig, n: usize) -> Result<Vec<f64>,
 
 /// `n` whole timesteps, falling, as `DPMSolverMultistepScheduler` chooses them: one more, of which the last
 /// is left to the step to the clean sample.
-pub(super) fn without_last(config: &SchedulerConfig, n: usize) -> Result<Vec<f64>, SchedulerError> {
+pub(super) fn without_last(config: &DiffusionConfig, n: usize) -> Result<Vec<f64>, SchedulerError> {
     let train = config.num_train_timesteps;
     let most = if config.timestep_spacing == TimestepSpacing::Trailing { train } else { train - 1 };
     check(n, most, train)?;
@@ -37,7 +37,8 @@ pub(super) fn without_last(config: &SchedulerConfig, n: usize) -> Result<Vec<f64
     })
 }
 
-fn check(n: usize, most: usize, train: usize) -> Result<(), SchedulerError> {
+/// Refuses a number of steps `n` outside 1 to `most`.
+pub(super) fn check(n: usize, most: usize, train: usize) -> Result<(), SchedulerError> {
     if (1..=most).contains(&n) {
         return Ok(());
     }
@@ -46,7 +47,7 @@ fn check(n: usize, most: usize, train: usize) -> Result<(), SchedulerError> {
 }
 
 fn leading(
-    config: &SchedulerConfig,
+    config: &DiffusionConfig,
     stride: usize,
     multiples: std::ops::Range<usize>,
 ) -> Result<Vec<f64>, SchedulerError> {

@@ -9,6 +9,13 @@ use tokenizers::{
     AddedToken, PaddingParams, PaddingStrategy, Tokenizer, TruncationDirection, TruncationParams,
 };
 
+/// The file beside a `tokenizer.json` that says how transformers uses it.
+pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// What to do about a tokenizer that is there in SentencePiece's own format only.
+const SENTENCEPIECE: &str = "is missing, and spiece.model beside it is in a format that is not read; let transformers \
+    convert it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
+
 /// A prompt could not be turned into token ids.
 #[derive(Debug, Error)]
 pub enum TextError {
@@ -42,8 +49,8 @@ pub struct PromptTokenizer {
 }
 
 impl PromptTokenizer {
-    /// Reads the tokenizer in `folder`: `tokenizer.json`, or `vocab.json` and `merges.txt` as folders before 2023 have
-    /// it. `tokenizer_config.json` names the token that fills prompts up, where `tokenizer.json` does not.
+    /// Reads the tokenizer in `folder`: `tokenizer.json`, or `vocab.json` and `merges.txt` as CLIP's folders before 2023
+    /// have it. `tokenizer_config.json` names the token that fills prompts up, where `tokenizer.json` does not.
     ///
     /// # Errors
     /// [`PipelineError`] names the file that is missing or cannot be used.
@@ -54,12 +61,15 @@ impl PromptTokenizer {
     ) -> Result<Self, PipelineError> {
         let path = |name: &str| format!("{folder}/{name}");
         let (whole, vocabulary) = (path("tokenizer.json"), path("vocab.json"));
+        if !files.contains(&whole) && files.contains(&path("spiece.model")) {
+            return Err(PipelineError::File { path: whole, reason: SENTENCEPIECE.to_owned() });
+        }
         let bytes = if !files.contains(&whole) && files.contains(&vocabulary) {
             clip_bpe::tokenizer_json(&files.read(&vocabulary)?, &files.read(&path("merges.txt"))?)?
         } else {
             files.read(&whole)?
         };
-        let config = path("tokenizer_config.json");
+        let config = path(TOKENIZER_CONFIG);
         let padding = if files.contains(&config) { padding_token(&files.read(&config)?) } else { None };
         Ok(Self::with_padding(bytes, length, padding)?)
     }
@@ -99,6 +109,16 @@ impl PromptTokenizer {
     /// The file that it was read from, to be written back unchanged.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// A `tokenizer_config.json` with what [`Self::load`] and transformers take from it.
+    pub fn config(&self) -> Vec<u8> {
+        let config = serde_json::json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": self.length,
+            "pad_token": self.tokenizer.get_padding().map(|padding| &padding.pad_token),
+        });
+        format!("{config:#}\n").into_bytes()
     }
 
     /// Ids of every prompt, `[prompts, length]`.

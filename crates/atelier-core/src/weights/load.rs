@@ -29,6 +29,25 @@ pub fn load_into<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> 
 ///
 /// Any [`WeightsError`] but those of devices. Names and shapes are checked before the first value is read.
 pub fn load_files<M: Module>(module: M, files: &[WeightsFile]) -> Result<M, WeightsError> {
+    let found = sources(&module, files)?;
+    let mut loader = Loader { path: ModulePath::default(), found, error: None };
+    let module = module.map(&mut loader);
+    loader.error.map_or(Ok(module), Err)
+}
+
+/// Whether [`load_files`] would find what `module` needs; no value is read, and none of the module computed.
+///
+/// # Errors
+/// [`WeightsError::Names`] and [`WeightsError::Shape`].
+pub fn check_files<M: Module>(module: &M, files: &[WeightsFile]) -> Result<(), WeightsError> {
+    sources(module, files).map(|_| ())
+}
+
+/// Where the values of all of `module`'s parameters are, by the parameters' names.
+fn sources<'a, M: Module>(
+    module: &M,
+    files: &'a [WeightsFile],
+) -> Result<BTreeMap<String, Source<'a>>, WeightsError> {
     let mut expected = ExpectedParameters::default();
     module.visit(&mut expected);
     let expected = expected.shapes;
@@ -57,9 +76,7 @@ pub fn load_files<M: Module>(module: M, files: &[WeightsFile]) -> Result<M, Weig
             return Err(WeightsError::Shape { name, expected: expected.clone(), found: found.to_vec() });
         }
     }
-    let mut loader = Loader { path: ModulePath::default(), found, error: None };
-    let module = module.map(&mut loader);
-    loader.error.map_or(Ok(module), Err)
+    Ok(found)
 }
 
 /// Where a parameter's values are.
@@ -69,9 +86,10 @@ struct Source<'a> {
 }
 
 /// The name of a tensor in the model. Transformers 5 leaves out a prefix that its text encoders had until then, and that
-/// they have in nearly all files; old autoencoders have other names for their attention.
+/// they have in nearly all files; old autoencoders have other names for their attention; and T5's embedding has two names.
 fn name_in_model(name: &str, expected: &BTreeMap<String, Vec<usize>>) -> String {
-    let other_names = [Some(format!("text_model.{name}")), autoencoder_kl::current_name(name)];
+    let shared = (name == "encoder.embed_tokens.weight").then(|| "shared.weight".to_owned());
+    let other_names = [Some(format!("text_model.{name}")), autoencoder_kl::current_name(name), shared];
     let known = other_names.into_iter().flatten().find(|other| expected.contains_key(other));
     known.unwrap_or_else(|| name.to_owned())
 }

@@ -23,7 +23,7 @@ pub type Metadata = std::collections::BTreeMap<String, String>;
 pub use error::WeightsError;
 #[cfg(not(target_arch = "wasm32"))]
 pub use file::{load, save};
-pub use load::{load_files, load_into};
+pub use load::{check_files, load_files, load_into};
 pub use save::{Precision, to_bytes};
 pub use source::WeightsFile;
 pub use tensors::{TensorValues, read_tensors, write_tensors};

@@ -27,7 +27,7 @@ impl ModulePath {
     /// The parameter at the current position.
     pub fn parameter(&self) -> FileParameter {
         let container = self.0.last().map_or("", |(_, container)| container.as_str());
-        let is_norm = matches!(container, "Struct:GroupNorm" | "Struct:LayerNorm");
+        let is_norm = matches!(container, "Struct:GroupNorm" | "Struct:LayerNorm" | "Struct:RmsNorm");
         let mut names: Vec<&str> = self
             .0
             .iter()

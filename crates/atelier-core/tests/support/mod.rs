@@ -1,4 +1,5 @@
 //! Fixtures of models, and how close outputs must come to them.
+#![allow(dead_code, reason = "every test file takes what it needs")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -3,88 +3,111 @@
 use super::{DeviceChoice, DeviceError, DeviceInformation};
 use burn::tensor::{
     Device, DeviceKind,
-    wgpu::{WgpuBackend, wgpu},
+    wgpu::{WgpuBackend, WgpuInitError, wgpu},
 };
 
-/// The kinds of real GPU, best first.
-const REAL: [fn(usize) -> DeviceKind; 3] =
-    [DeviceKind::DiscreteGpu, DeviceKind::IntegratedGpu, DeviceKind::VirtualGpu];
+/// burn's name of an adapter with an index among those of its kind.
+type KindOf = fn(usize) -> DeviceKind;
 
-/// The best real GPU, if it can be opened.
+/// The kinds of adapter that burn can name, best first, and what they are for people.
+const KINDS: [(wgpu::DeviceType, KindOf, &str); 4] = [
+    (wgpu::DeviceType::DiscreteGpu, DeviceKind::DiscreteGpu, "discrete GPU"),
+    (wgpu::DeviceType::IntegratedGpu, DeviceKind::IntegratedGpu, "integrated GPU"),
+    (wgpu::DeviceType::VirtualGpu, DeviceKind::VirtualGpu, "virtual GPU"),
+    (wgpu::DeviceType::Cpu, |_| DeviceKind::Cpu, "software GPU"),
+];
+
+/// The graphics interfaces in the order in which burn tries them.
+const INTERFACES: [wgpu::Backends; 3] = [wgpu::Backends::VULKAN, wgpu::Backends::METAL, wgpu::Backends::DX12];
+
+/// An adapter, and burn's name of it.
+struct Gpu {
+    kind: DeviceKind,
+    description: &'static str,
+    adapter: wgpu::Adapter,
+}
+
+impl Gpu {
+    fn is_real(&self) -> bool {
+        self.kind != DeviceKind::Cpu
+    }
+}
+
+/// The best real GPU that can be opened.
 pub fn first_real() -> Option<Device> {
-    let adapters = adapters();
-    REAL.iter().find_map(|kind| {
-        let kind = kind(0);
-        adapters.iter().any(|adapter| kind_of(adapter.get_info().device_type) == kind).then_some(())?;
-        Device::wgpu_options().device_kind(kind).init().ok()
-    })
+    let real = gpus().into_iter().filter(Gpu::is_real);
+    real.map(|gpu| open(gpu.kind, WgpuBackend::Auto)).find_map(Result::ok)
 }
 
-/// The best adapter with WGSL shaders, software ones included.
-pub fn wgpu() -> Result<Device, DeviceError> {
-    open(WgpuBackend::WebGpu, "wgpu")
+/// The adapter with this index, software ones last.
+pub fn wgpu(index: usize) -> Result<Device, DeviceError> {
+    nth(DeviceChoice::Wgpu(index), index, WgpuBackend::Auto)
 }
 
-/// The best Vulkan adapter with SPIR-V shaders.
-pub fn vulkan() -> Result<Device, DeviceError> {
+/// The Vulkan adapter with this index, with SPIR-V shaders.
+pub fn vulkan(index: usize) -> Result<Device, DeviceError> {
     if cfg!(feature = "vulkan") {
-        open(WgpuBackend::Vulkan, "vulkan")
+        nth(DeviceChoice::Vulkan(index), index, WgpuBackend::Vulkan)
     } else {
         Err(DeviceError::NotBuilt("vulkan"))
     }
 }
 
-fn open(api: WgpuBackend, name: &'static str) -> Result<Device, DeviceError> {
-    let adapters = adapters();
-    let software = DeviceKind::Cpu;
-    let kinds = REAL.iter().map(|kind| kind(0)).chain([software]);
-    let kind = kinds
-        .into_iter()
-        .find(|kind| adapters.iter().any(|adapter| kind_of(adapter.get_info().device_type) == *kind))
-        .ok_or(DeviceError::NotFound(name))?;
-    let api = if cfg!(feature = "vulkan") { api } else { WgpuBackend::Auto };
-    Device::wgpu_options()
-        .device_kind(kind)
-        .graphics_api(api)
-        .init()
-        .map_err(|error| DeviceError::Failed(name, error.to_string()))
+fn nth(choice: DeviceChoice, index: usize, api: WgpuBackend) -> Result<Device, DeviceError> {
+    let gpu = gpus().into_iter().nth(index).ok_or(DeviceError::NotFound(choice))?;
+    open(gpu.kind, api).map_err(|error| DeviceError::Failed(choice, error.to_string()))
+}
+
+fn open(kind: DeviceKind, api: WgpuBackend) -> Result<Device, WgpuInitError> {
+    let options = Device::wgpu_options().device_kind(kind.clone()).graphics_api(api);
+    match options.init() {
+        // A run may ask for a device twice; burn opens each once.
+        Err(WgpuInitError::Registration { .. }) => Ok(opened(kind, api)),
+        result => result,
+    }
+}
+
+#[cfg(feature = "vulkan")]
+fn opened(kind: DeviceKind, api: WgpuBackend) -> Device {
+    if api == WgpuBackend::Vulkan { Device::vulkan(kind) } else { Device::wgpu(kind) }
+}
+
+#[cfg(not(feature = "vulkan"))]
+fn opened(kind: DeviceKind, _api: WgpuBackend) -> Device {
+    Device::wgpu(kind)
 }
 
 /// Every adapter, for `atelier devices`.
 pub fn list() -> Vec<DeviceInformation> {
-    let describe = |adapter: &wgpu::Adapter| {
-        let info = adapter.get_info();
-        let half = adapter.features().contains(wgpu::Features::SHADER_F16);
+    let describe = |(index, gpu): (usize, Gpu)| {
+        let info = gpu.adapter.get_info();
+        let half = gpu.adapter.features().contains(wgpu::Features::SHADER_F16);
         DeviceInformation {
-            choice: DeviceChoice::Wgpu,
-            name: info.name.clone(),
-            kind: match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-                wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-                wgpu::DeviceType::VirtualGpu => "virtual GPU",
-                wgpu::DeviceType::Cpu => "software GPU",
-                wgpu::DeviceType::Other => "other",
-            }
-            .to_owned(),
+            choice: DeviceChoice::Wgpu(index),
+            name: info.name,
+            kind: gpu.description.to_owned(),
             api: info.backend.to_string(),
             float_types: if half { vec!["f32".to_owned(), "f16".to_owned()] } else { vec!["f32".to_owned()] },
-            automatic: kind_of(info.device_type) != DeviceKind::Cpu,
+            automatic: gpu.is_real(),
         }
     };
-    adapters().iter().map(describe).collect()
+    gpus().into_iter().enumerate().map(describe).collect()
 }
 
-fn adapters() -> Vec<wgpu::Adapter> {
+/// The adapters of the first interface that has one. burn counts each kind by itself, and knows one software adapter.
+fn gpus() -> Vec<Gpu> {
     let instance = wgpu::Instance::default();
-    futures_lite::future::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
-}
-
-/// Adapters of unknown kind count as software: `auto` must never take a slow one.
-fn kind_of(device_type: wgpu::DeviceType) -> DeviceKind {
-    match device_type {
-        wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(0),
-        wgpu::DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(0),
-        wgpu::DeviceType::VirtualGpu => DeviceKind::VirtualGpu(0),
-        wgpu::DeviceType::Cpu | wgpu::DeviceType::Other => DeviceKind::Cpu,
+    let adapters_of = |interface| futures_lite::future::block_on(instance.enumerate_adapters(interface));
+    let adapters = INTERFACES.into_iter().map(adapters_of).find(|found| !found.is_empty());
+    let mut groups = KINDS.map(|_| Vec::new());
+    for adapter in adapters.unwrap_or_default() {
+        let device_type = adapter.get_info().device_type;
+        let Some(rank) = KINDS.iter().position(|(kind, ..)| *kind == device_type) else { continue };
+        let (_, kind, description) = KINDS[rank];
+        let gpu = Gpu { kind: kind(groups[rank].len()), description, adapter };
+        if groups[rank].iter().all(|other: &Gpu| other.kind != gpu.kind) {
+            groups[rank].push(gpu);
+        }
     }
+    groups.into_iter().flatten().collect()
 }

@@ -1,27 +1,14 @@
 //! Where computing happens: the choice of a device, and what each can do.
 
+mod choice;
 #[cfg(feature = "wgpu")]
 mod gpu;
 
-use burn::tensor::{DType, Device};
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+pub use choice::{DeviceChoice, DeviceList};
 
-/// `--device`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeviceChoice {
-    /// A real GPU if there is one, never a software one, otherwise the CPU.
-    #[default]
-    Auto,
-    /// The pure-Rust CPU backend.
-    Cpu,
-    /// The first GPU through wgpu with WGSL shaders (Vulkan, Metal or DX12), software ones included.
-    Wgpu,
-    /// The first GPU through Vulkan with SPIR-V shaders, faster on real ones (needs the Cargo feature `vulkan`).
-    Vulkan,
-}
+use burn::tensor::{DType, Device};
+use serde::Serialize;
+use thiserror::Error;
 
 /// A device that was asked for cannot be had.
 #[derive(Debug, Error)]
@@ -29,12 +16,21 @@ pub enum DeviceError {
     /// The binary lacks the backend.
     #[error("this build has no {0} backend; build with `--features {0}`, or use `--device cpu`")]
     NotBuilt(&'static str),
-    /// No adapter answered.
-    #[error("no {0} adapter was found (`atelier devices` lists what there is); use `--device cpu`")]
-    NotFound(&'static str),
+    /// No such adapter answered.
+    #[error("no adapter {0} was found (`atelier devices` lists what there is); use `--device cpu`")]
+    NotFound(DeviceChoice),
     /// The adapter could not be opened.
-    #[error("the {0} adapter could not be opened: {1}; update its driver, or use `--device cpu`")]
-    Failed(&'static str, String),
+    #[error("the adapter {0} could not be opened: {1}; update its driver, or use `--device cpu`")]
+    Failed(DeviceChoice, String),
+    /// The text names no device.
+    #[error(
+        "{0:?} is no device; devices are auto, cpu, wgpu and vulkan, the last two also with an index, as wgpu:1 \
+         (`atelier devices` lists them)"
+    )]
+    Unknown(String),
+    /// `auto` beside other devices.
+    #[error("{0:?}: auto chooses one device; name every device of a list, as wgpu:0,wgpu:1")]
+    AutoInList(String),
 }
 
 /// One line of `atelier devices`.
@@ -52,28 +48,6 @@ pub struct DeviceInformation {
     pub float_types: Vec<String>,
     /// Whether `--device auto` may take it.
     pub automatic: bool,
-}
-
-impl DeviceChoice {
-    /// The device, without gradients.
-    ///
-    /// # Errors
-    /// [`DeviceError`] if the backend was not built in or finds no adapter.
-    pub fn device(self) -> Result<Device, DeviceError> {
-        match self {
-            Self::Cpu => Ok(Device::flex()),
-            #[cfg(feature = "wgpu")]
-            Self::Auto => Ok(gpu::first_real().unwrap_or_else(Device::flex)),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu => gpu::wgpu(),
-            #[cfg(feature = "wgpu")]
-            Self::Vulkan => gpu::vulkan(),
-            #[cfg(not(feature = "wgpu"))]
-            Self::Auto => Ok(Device::flex()),
-            #[cfg(not(feature = "wgpu"))]
-            Self::Wgpu | Self::Vulkan => Err(DeviceError::NotBuilt("wgpu")),
-        }
-    }
 }
 
 /// The CPU and every adapter.

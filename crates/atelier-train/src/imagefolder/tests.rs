@@ -178,3 +178,19 @@ fn a_picture_elsewhere_cannot_be_listed() {
     }
     assert_eq!(fs::read(train.join(METADATA)).expect("there"), before);
 }
+
+#[test]
+fn dimensions_are_those_of_the_upright_picture() {
+    use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
+    // A big-endian Exif block with one entry: the orientation, 6, a quarter turn.
+    let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.jpg");
+    let mut encoder = JpegEncoder::new(fs::File::create(&path).expect("made"));
+    encoder.set_exif_metadata(exif.to_vec()).expect("Exif");
+    encoder.write_image(&[128; 3 * 40 * 24], 40, 24, ExtendedColorType::Rgb8).expect("written");
+    assert_eq!(dimensions(&path).expect("a picture"), [24, 40]);
+    assert_eq!(load(&path).expect("a picture").dimensions(), (24, 40));
+    fs::write(&path, b"no picture").expect("written");
+    assert!(dimensions(&path).expect_err("no picture").to_string().contains("a.jpg"));
+}

@@ -1,9 +1,10 @@
 //! Stage 2: alignment of the target model.
 
-use super::{Data, finish_trained, load_pipeline, required, trained, write_options};
+use super::{Data, finish_trained, load_model, picture_multiple, required, trained, write_options};
 use crate::{
     adapter,
     error::TrainError,
+    framing::Framing,
     options::{ObjectiveKind, TrainOptions},
     tasks::{CpoTask, KtoTask, Noising, Pair, PairTask, SftTask, pairs, score},
     text_states::TextStates,
@@ -25,20 +26,21 @@ pub fn align(
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
     let device = options.device.device()?;
-    let pipeline = load_pipeline(&options.model, "--model", &device)?;
+    let pipeline = load_model(options, &device)?;
     let options = &options.with_constants_of_papers(pipeline.second_text_encoder.is_some());
     let auxiliary = if options.objective.has_auxiliary() {
         required(&options.auxiliary, "--auxiliary")?;
-        Some(adapter::denoiser_at(&options.auxiliary, "--auxiliary", &pipeline, &device)?)
+        let precision = options.base_precision;
+        Some(adapter::denoiser_at(&options.auxiliary, "--auxiliary", &pipeline, precision, &device)?)
     } else {
         None
     };
     let weights = DimensionWeights::parse(tree, &options.dimension_weights)?;
-    let data = Data::read(options, tree, events)?;
+    let data = Data::read(options, tree, picture_multiple(&pipeline))?;
     let pairs = pairs_for(options.objective, &data)?;
     write_options(options)?;
-    let latents = data.pictures.latents(&pipeline, &device, events)?;
-    let states = TextStates::new(&pipeline, &device);
+    let latents = data.latents(&pipeline, options, &device, events)?;
+    let states = TextStates::new(&pipeline, options.cache_dir.as_deref(), &device)?;
     let noising = Noising::new(&pipeline.scheduler_config, options.snr_gamma)?;
     let model = trained(&pipeline, options, &device)?;
     let liked: Vec<bool> = data.labels.iter().map(|labels| score(labels) > 0).collect();
@@ -107,11 +109,12 @@ fn pairs_for(objective: ObjectiveKind, data: &Data) -> Result<Vec<Pair>, TrainEr
     if matches!(objective, Cpo | Sft | DiffusionKto) {
         return Ok(Vec::new());
     }
-    let pairs = pairs(&data.captions, &data.labels);
+    let sizes: Vec<[u32; 2]> = data.framings.iter().map(Framing::target).collect();
+    let pairs = pairs(&data.captions, &data.labels, &sizes);
     if pairs.is_empty() {
         return Err(TrainError::Data(format!(
-            "--objective {} needs pairs: pictures of the same caption, of which one has more positive or fewer negative \
-             attributes; there are none. CPO, KTO and SFT need no pairs",
+            "--objective {} needs pairs: pictures of the same caption and size, of which one has more positive or fewer \
+             negative attributes; there are none. CPO, KTO and SFT need no pairs",
             objective.name()
         )));
     }

@@ -1,9 +1,11 @@
 //! Training from nothing: first the autoencoder, then denoiser and text encoder together. A model that was trained so can be
 //! trained further.
 
-use super::{Data, MODEL, finish, load_pipeline, save_pipeline, write_options};
+use super::{Data, MODEL, finish, load_model, picture_multiple, save_pipeline, write_options};
 use crate::{
-    architecture, checkpoint,
+    architecture,
+    base_precision::BasePrecision,
+    checkpoint,
     error::TrainError,
     learning_rate::LearningRateKind,
     options::TrainOptions,
@@ -35,30 +37,48 @@ pub fn pretrain(
     tree: &CriteriaTree,
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
+    if options.base_precision != BasePrecision::F32 {
+        let problem =
+            "--base-precision is for `train sft` and `train align`: pretraining trains all weights in f32";
+        return Err(TrainError::Option(problem.to_owned()));
+    }
     let device = options.device.device()?;
-    let data = Data::read(options, tree, events)?;
-    write_options(options)?;
     let with_autoencoder = options.output_dir.join(AUTOENCODER).join(MODEL);
-    let mut pipeline = if options.resume_from_checkpoint.is_some() && with_autoencoder.is_dir() {
-        Pipeline::load(with_autoencoder.as_path(), &device)?
+    let resumed = options.resume_from_checkpoint.is_some() && with_autoencoder.is_dir();
+    let given = if resumed {
+        Some(Pipeline::load(with_autoencoder.as_path(), &device)?)
+    } else if options.model.as_os_str().is_empty() {
+        None
     } else {
-        let trained = if options.model.as_os_str().is_empty() {
-            let words = tokenizer::vocabulary_texts(tree);
-            let texts = words.iter().chain(&data.captions).map(String::as_str);
-            let fresh = architecture::small_painter(texts, options.size, options.seed, &device)?;
-            let mut trained = train_autoencoder(fresh, &data.pictures, None, options, events)?;
-            let scale = 1.0 / latent_deviation(&trained, &data.pictures, &device)?;
-            trained.vae_config.set_scaling_factor(scale);
-            trained
-        } else {
-            let given = load_pipeline(&options.model, "--model", &device)?;
-            let encoder = ParamGroup::from_predicate("encoder.");
-            train_autoencoder(given, &data.pictures, Some(encoder), options, events)?
-        };
-        save_pipeline(&trained, &with_autoencoder, Precision::F32)?;
-        trained
+        Some(load_model(options, &device)?)
     };
-    let latents = data.pictures.latents(&pipeline, &device, events)?;
+    let data =
+        Data::read(options, tree, given.as_ref().map_or(architecture::PICTURE_MULTIPLE, picture_multiple))?;
+    write_options(options)?;
+    let mut pipeline = match given {
+        Some(pipeline) if resumed => pipeline,
+        given => {
+            let pictures = PictureCache::read(&data.folder, options.size, events)?;
+            let trained = match given {
+                Some(given) => {
+                    let encoder = ParamGroup::from_predicate("encoder.");
+                    train_autoencoder(given, &pictures, Some(encoder), options, events)?
+                }
+                None => {
+                    let words = tokenizer::vocabulary_texts(tree);
+                    let texts = words.iter().chain(&data.captions).map(String::as_str);
+                    let fresh = architecture::small_painter(texts, options.size, options.seed, &device)?;
+                    let mut trained = train_autoencoder(fresh, &pictures, None, options, events)?;
+                    let scale = 1.0 / latent_deviation(&trained, &pictures, &device)?;
+                    trained.vae_config.set_scaling_factor(scale);
+                    trained
+                }
+            };
+            save_pipeline(&trained, &with_autoencoder, Precision::F32)?;
+            trained
+        }
+    };
+    let latents = data.latents(&pipeline, options, &device, events)?;
     let mut task = DenoiserTask {
         pipeline: &pipeline,
         latents: &latents,

@@ -1,6 +1,6 @@
 //! Stage 1: the auxiliary model.
 
-use super::{Data, finish_trained, load_pipeline, trained, write_options};
+use super::{Data, finish_trained, load_model, picture_multiple, trained, write_options};
 use crate::{
     error::TrainError,
     options::TrainOptions,
@@ -21,17 +21,17 @@ pub fn sft(
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
     let device = options.device.device()?;
-    let pipeline = load_pipeline(&options.model, "--model", &device)?;
-    let data = Data::read(options, tree, events)?;
+    let pipeline = load_model(options, &device)?;
+    let data = Data::read(options, tree, picture_multiple(&pipeline))?;
     write_options(options)?;
-    let latents = data.pictures.latents(&pipeline, &device, events)?;
+    let latents = data.latents(&pipeline, options, &device, events)?;
     let mut task = SftTask {
         pipeline: &pipeline,
         latents: &latents,
         prompts: &data.prompts,
         dropout: BlockDropout::default(),
         noising: Noising::new(&pipeline.scheduler_config, options.snr_gamma)?,
-        states: TextStates::new(&pipeline, &device),
+        states: TextStates::new(&pipeline, options.cache_dir.as_deref(), &device)?,
         options,
     };
     let model = trained(&pipeline, options, &device)?;

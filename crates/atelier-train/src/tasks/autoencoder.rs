@@ -2,9 +2,10 @@
 
 use crate::{
     error::TrainError,
+    forward_passes::ForwardPasses,
     picture,
     pictures::PictureCache,
-    trainer::{Task, device_of},
+    trainer::{NothingFrozen, Task, device_of},
 };
 use atelier_core::{models::autoencoder_tiny::AutoencoderTiny, noise::NoiseSource, objectives::Objective};
 use burn::tensor::{Device, Tensor};
@@ -35,6 +36,7 @@ const LATENT_NOISE: f64 = 0.05;
 
 impl Task for AutoencoderTask<'_> {
     type Model = AutoencoderTiny;
+    type Frozen = NothingFrozen;
     /// Crops, and the noise on their latents.
     type Batch = (Tensor<4>, Tensor<4>);
 
@@ -44,6 +46,10 @@ impl Task for AutoencoderTask<'_> {
 
     fn examples(&self) -> usize {
         self.pictures.len()
+    }
+
+    fn frozen(&self) -> NothingFrozen {
+        NothingFrozen
     }
 
     fn batch(
@@ -60,7 +66,13 @@ impl Task for AutoencoderTask<'_> {
         Ok((pictures, jitter.mul_scalar(LATENT_NOISE)))
     }
 
-    fn objective(&self, model: &AutoencoderTiny, (pictures, jitter): Self::Batch) -> Objective {
+    fn objective(
+        &self,
+        model: &AutoencoderTiny,
+        _frozen: &NothingFrozen,
+        (pictures, jitter): Self::Batch,
+        _passes: &mut ForwardPasses,
+    ) -> Objective {
         let pictures = pictures.autodiff();
         let latents = model.encode(pictures.clone());
         let decoded = model.decode(latents.clone() + jitter.autodiff());

@@ -3,20 +3,23 @@
 use super::{Dropout, Noising, TrainedDenoiser, noising::NoisedBatch};
 use crate::{
     error::TrainError,
+    forward_passes::ForwardPasses,
+    latents::LatentCache,
     options::{Granularity, TrainOptions},
     painter,
-    pictures::LatentCache,
     text_states::TextStates,
     trainer::Task,
 };
 use atelier_core::{
-    models::{denoiser::Denoiser, prompt_embeddings::PromptEmbeddings},
+    models::{
+        denoiser::Denoiser, gradient_checkpointing::DenoiserInput, prompt_embeddings::PromptEmbeddings,
+    },
     noise::NoiseSource,
     objectives::{CpoInput, Objective, PreferenceOptions, cpo},
     pipeline::Pipeline,
 };
 use atelier_criteria::{CriteriaTree, DimensionWeights, Labels, prompt::Prompt};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use image::RgbImage;
 
 /// The target is pulled toward the auxiliary model's answer to the positive attributes of a painting and away from its
@@ -87,8 +90,12 @@ impl CpoTask<'_> {
                 (leaves.len() * (step as usize + 1)).div_ceil(steps as usize).clamp(1, leaves.len().max(1))
             }
         };
-        let order = noise.permutation(leaves.len());
-        let leaves: Vec<_> = order.into_iter().take(admitted).map(|i| leaves[i]).collect();
+        let admitted = if self.options.granularity == Granularity::Leaf { admitted.min(1) } else { admitted };
+        let mut chosen = noise.permutation(leaves.len());
+        chosen.truncate(admitted);
+        // Always in the order of the labels, as in stage 1: the text encoder is asked for few prompts then, again and again.
+        chosen.sort_unstable();
+        let leaves = chosen.into_iter().map(|index| leaves[index]);
         let (mut positive, mut negative) = (Vec::new(), Vec::new());
         match self.options.granularity {
             Granularity::Set => {
@@ -100,14 +107,8 @@ impl CpoTask<'_> {
                     }
                 }
             }
-            Granularity::Pairs => {
+            Granularity::Pairs | Granularity::Leaf => {
                 for (leaf, _) in leaves {
-                    positive.push(leaf.positive.phrase.clone());
-                    negative.push(leaf.negative.phrase.clone());
-                }
-            }
-            Granularity::Leaf => {
-                if let Some((leaf, _)) = leaves.first() {
                     positive.push(leaf.positive.phrase.clone());
                     negative.push(leaf.negative.phrase.clone());
                 }
@@ -121,6 +122,8 @@ impl CpoTask<'_> {
 
 impl Task for CpoTask<'_> {
     type Model = TrainedDenoiser;
+    /// The reference and the auxiliary denoiser.
+    type Frozen = (Denoiser, Denoiser);
     type Batch = CpoBatch;
 
     fn stage(&self) -> &'static str {
@@ -131,6 +134,14 @@ impl Task for CpoTask<'_> {
         self.latents.len()
     }
 
+    fn size(&self, example: usize) -> [u32; 2] {
+        self.latents.size(example)
+    }
+
+    fn frozen(&self) -> Self::Frozen {
+        (self.reference.denoiser.clone(), self.auxiliary.clone())
+    }
+
     fn batch(
         &mut self,
         examples: &[usize],
@@ -138,7 +149,8 @@ impl Task for CpoTask<'_> {
         step: u64,
         device: &Device,
     ) -> Result<Self::Batch, TrainError> {
-        let noised = self.noising.draw(self.latents.batch(examples, device), noise);
+        let (latents, sizes) = self.latents.draw(examples, noise, device)?;
+        let noised = self.noising.draw(latents, noise);
         let mut prompts: [Vec<String>; 3] = Default::default();
         for &index in examples {
             let pair = self.pair(index, step, noise)?;
@@ -147,42 +159,41 @@ impl Task for CpoTask<'_> {
             prompts[2].push(self.captions[index].clone());
         }
         let [positive, negative, caption] = &prompts;
-        let sizes = self.latents.sizes(examples);
         Ok(CpoBatch {
             noised,
-            positive: self.states.get(positive, &sizes)?,
-            negative: self.states.get(negative, &sizes)?,
-            caption: self.states.get(caption, &sizes)?,
+            positive: self.states.get(positive, &sizes, device)?,
+            negative: self.states.get(negative, &sizes, device)?,
+            caption: self.states.get(caption, &sizes, device)?,
             dropout: Dropout::draw(self.options.lora_dropout, noise),
         })
     }
 
-    fn objective(&self, model: &TrainedDenoiser, batch: CpoBatch) -> Objective {
+    fn objective(
+        &self,
+        model: &TrainedDenoiser,
+        (base, auxiliary): &Self::Frozen,
+        batch: CpoBatch,
+        passes: &mut ForwardPasses,
+    ) -> Objective {
         let CpoBatch { noised, positive, negative, caption, dropout } = batch;
-        // The auxiliary model answers all its prompts in one forward.
-        let mut asked = vec![positive, negative];
-        if self.options.target_guidance != 1.0 {
-            asked.push(caption.clone());
-        }
-        let parts = asked.len();
-        let answers = self.auxiliary.forward(
-            noised.sample.clone().repeat_dim(0, parts),
-            noised.timesteps.clone().repeat_dim(0, parts),
-            PromptEmbeddings::cat(asked),
-        );
-        let answers = answers.chunk(parts, 0);
-        let target = |answer: &Tensor<4>| match answers.get(2) {
-            Some(plain) => {
-                plain.clone() + (answer.clone() - plain.clone()).mul_scalar(self.options.target_guidance)
-            }
-            None => answer.clone(),
+        // What is computed without gradients comes first, one pass after another: each frees what the next one needs, and
+        // nothing that gradients need is there yet.
+        let answer = |denoiser: &Denoiser, prompt: PromptEmbeddings| {
+            denoiser.forward(noised.sample.clone(), noised.timesteps.clone(), prompt)
         };
-        let (winning, losing) = (target(&answers[0]), target(&answers[1]));
-        let reference =
-            self.reference.denoiser.forward(noised.sample.clone(), noised.timesteps.clone(), caption.clone());
-        let denoiser = model.denoiser(&self.reference.denoiser, dropout);
-        let prediction =
-            denoiser.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), caption.autodiff());
+        let scale = self.options.target_guidance;
+        let plain = (scale != 1.0).then(|| answer(auxiliary, caption.clone()));
+        let target = |prompt: PromptEmbeddings| {
+            let answer = answer(auxiliary, prompt);
+            match plain.clone() {
+                Some(plain) => plain.clone() + (answer - plain).mul_scalar(scale),
+                None => answer,
+            }
+        };
+        let (winning, losing) = (target(positive), target(negative));
+        let reference = answer(base, caption.clone());
+        let input = DenoiserInput { sample: noised.sample, timesteps: noised.timesteps, prompt: caption };
+        let prediction = passes.predict(model, base, dropout, input);
         let input = CpoInput {
             prediction,
             reference: reference.autodiff(),

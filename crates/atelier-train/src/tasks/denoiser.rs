@@ -1,7 +1,14 @@
 //! Pretraining: denoiser and text encoder together, from nothing.
 
 use super::{Noising, noising::NoisedBatch};
-use crate::{error::TrainError, options::TrainOptions, painter, pictures::LatentCache, trainer::Task};
+use crate::{
+    error::TrainError,
+    forward_passes::ForwardPasses,
+    latents::LatentCache,
+    options::TrainOptions,
+    painter,
+    trainer::{NothingFrozen, Task},
+};
 use atelier_core::{
     models::{clip_text::CLIPTextModel, denoiser::Denoiser},
     noise::NoiseSource,
@@ -43,6 +50,7 @@ pub struct DenoiserTask<'a> {
 
 impl Task for DenoiserTask<'_> {
     type Model = DenoiserWithText;
+    type Frozen = NothingFrozen;
     /// Noisy latents, and token ids of the prompts, `[batch, tokens]`.
     type Batch = (NoisedBatch, Tensor<2, Int>);
 
@@ -52,6 +60,14 @@ impl Task for DenoiserTask<'_> {
 
     fn examples(&self) -> usize {
         self.latents.len()
+    }
+
+    fn size(&self, example: usize) -> [u32; 2] {
+        self.latents.size(example)
+    }
+
+    fn frozen(&self) -> NothingFrozen {
+        NothingFrozen
     }
 
     fn batch(
@@ -67,10 +83,17 @@ impl Task for DenoiserTask<'_> {
             .collect();
         let references: Vec<&str> = prompts.iter().map(String::as_str).collect();
         let ids = self.pipeline.tokenizer.encode(&references, device)?;
-        Ok((self.noising.draw(self.latents.batch(examples, device), noise), ids))
+        let (latents, _) = self.latents.draw(examples, noise, device)?;
+        Ok((self.noising.draw(latents, noise), ids))
     }
 
-    fn objective(&self, model: &DenoiserWithText, (batch, ids): Self::Batch) -> Objective {
+    fn objective(
+        &self,
+        model: &DenoiserWithText,
+        _frozen: &NothingFrozen,
+        (batch, ids): Self::Batch,
+        _passes: &mut ForwardPasses,
+    ) -> Objective {
         let states = model.text_encoder.forward(ids.autodiff());
         let prediction = model.denoiser.forward(batch.sample.autodiff(), batch.timesteps.autodiff(), states);
         sft(prediction, batch.target.autodiff(), batch.weights.autodiff())

@@ -2,11 +2,13 @@
 
 use super::{Dropout, Noising, TrainedDenoiser, noising::NoisedBatch};
 use crate::{
-    error::TrainError, options::TrainOptions, painter, pictures::LatentCache, text_states::TextStates,
-    trainer::Task,
+    error::TrainError, forward_passes::ForwardPasses, latents::LatentCache, options::TrainOptions, painter,
+    text_states::TextStates, trainer::Task,
 };
 use atelier_core::{
-    models::prompt_embeddings::PromptEmbeddings,
+    models::{
+        denoiser::Denoiser, gradient_checkpointing::DenoiserInput, prompt_embeddings::PromptEmbeddings,
+    },
     noise::NoiseSource,
     objectives::{DiffusionKtoInput, Objective, diffusion_kto},
     pipeline::Pipeline,
@@ -46,6 +48,8 @@ pub struct KtoBatch {
 
 impl Task for KtoTask<'_> {
     type Model = TrainedDenoiser;
+    /// The reference.
+    type Frozen = Denoiser;
     type Batch = KtoBatch;
 
     fn stage(&self) -> &'static str {
@@ -54,6 +58,14 @@ impl Task for KtoTask<'_> {
 
     fn examples(&self) -> usize {
         self.latents.len()
+    }
+
+    fn size(&self, example: usize) -> [u32; 2] {
+        self.latents.size(example)
+    }
+
+    fn frozen(&self) -> Denoiser {
+        self.reference.denoiser.clone()
     }
 
     fn batch(
@@ -65,24 +77,26 @@ impl Task for KtoTask<'_> {
     ) -> Result<Self::Batch, TrainError> {
         let captions: Vec<String> = examples.iter().map(|&i| self.prompts[i].caption.clone()).collect();
         let labels: Vec<f32> = examples.iter().map(|&i| if self.liked[i] { 1.0 } else { -1.0 }).collect();
+        let (latents, sizes) = self.latents.draw(examples, noise, device)?;
         Ok(KtoBatch {
-            noised: self.noising.draw(self.latents.batch(examples, device), noise),
-            captions: self.states.get(&captions, &self.latents.sizes(examples))?,
+            noised: self.noising.draw(latents, noise),
+            captions: self.states.get(&captions, &sizes, device)?,
             labels: Tensor::from_floats(labels.as_slice(), device),
             dropout: Dropout::draw(self.options.lora_dropout, noise),
         })
     }
 
-    fn objective(&self, model: &TrainedDenoiser, batch: KtoBatch) -> Objective {
+    fn objective(
+        &self,
+        model: &TrainedDenoiser,
+        base: &Denoiser,
+        batch: KtoBatch,
+        passes: &mut ForwardPasses,
+    ) -> Objective {
         let KtoBatch { noised, captions, labels, dropout } = batch;
-        let reference = self.reference.denoiser.forward(
-            noised.sample.clone(),
-            noised.timesteps.clone(),
-            captions.clone(),
-        );
-        let denoiser = model.denoiser(&self.reference.denoiser, dropout);
-        let prediction =
-            denoiser.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), captions.autodiff());
+        let reference = base.forward(noised.sample.clone(), noised.timesteps.clone(), captions.clone());
+        let input = DenoiserInput { sample: noised.sample, timesteps: noised.timesteps, prompt: captions };
+        let prediction = passes.predict(model, base, dropout, input);
         let input = DiffusionKtoInput {
             prediction,
             reference: reference.autodiff(),

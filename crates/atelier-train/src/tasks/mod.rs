@@ -13,7 +13,7 @@ pub use autoencoder::AutoencoderTask;
 pub use cpo::CpoTask;
 pub use denoiser::{DenoiserTask, DenoiserWithText};
 pub use kto::KtoTask;
-pub use noising::Noising;
+pub use noising::{NoisedBatch, Noising};
 pub use pairs::{Pair, PairTask, pairs, score};
 pub use sft::SftTask;
 pub use trained::{Dropout, TrainedDenoiser};

@@ -3,14 +3,17 @@
 use super::{Dropout, Noising, TrainedDenoiser, noising::NoisedBatch};
 use crate::{
     error::TrainError,
+    forward_passes::ForwardPasses,
+    latents::LatentCache,
     options::{ObjectiveKind, TrainOptions},
     painter,
-    pictures::LatentCache,
     text_states::TextStates,
     trainer::Task,
 };
 use atelier_core::{
-    models::{denoiser::Denoiser, prompt_embeddings::PromptEmbeddings},
+    models::{
+        denoiser::Denoiser, gradient_checkpointing::DenoiserInput, prompt_embeddings::PromptEmbeddings,
+    },
     noise::NoiseSource,
     objectives::{DiffusionDpoInput, MapoInput, Objective, PreferenceOptions, diffusion_dpo, mapo},
     pipeline::Pipeline,
@@ -35,11 +38,11 @@ pub fn score(labels: &Labels) -> i64 {
 }
 
 /// The best picture of every caption with its worst, the second best with the second worst, and so on; never two of one
-/// score.
-pub fn pairs(captions: &[String], labels: &[Labels]) -> Vec<Pair> {
-    let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, caption) in captions.iter().enumerate() {
-        groups.entry(caption).or_default().push(index);
+/// score, nor of different `sizes` in training: a pair shares its noise.
+pub fn pairs(captions: &[String], labels: &[Labels], sizes: &[[u32; 2]]) -> Vec<Pair> {
+    let mut groups: BTreeMap<(&str, [u32; 2]), Vec<usize>> = BTreeMap::new();
+    for (index, (caption, &size)) in captions.iter().zip(sizes).enumerate() {
+        groups.entry((caption, size)).or_default().push(index);
     }
     let mut pairs = Vec::new();
     for mut group in groups.into_values() {
@@ -88,6 +91,8 @@ pub struct PairBatch {
 
 impl Task for PairTask<'_> {
     type Model = TrainedDenoiser;
+    /// The reference and, for DDSPO, the auxiliary denoiser.
+    type Frozen = (Denoiser, Option<Denoiser>);
     type Batch = PairBatch;
 
     fn stage(&self) -> &'static str {
@@ -96,6 +101,14 @@ impl Task for PairTask<'_> {
 
     fn examples(&self) -> usize {
         self.pairs.len()
+    }
+
+    fn size(&self, example: usize) -> [u32; 2] {
+        self.latents.size(self.pairs[example].winning)
+    }
+
+    fn frozen(&self) -> Self::Frozen {
+        (self.reference.denoiser.clone(), self.auxiliary.clone())
     }
 
     fn batch(
@@ -107,59 +120,61 @@ impl Task for PairTask<'_> {
     ) -> Result<Self::Batch, TrainError> {
         let winning: Vec<usize> = examples.iter().map(|&i| self.pairs[i].winning).collect();
         let losing: Vec<usize> = examples.iter().map(|&i| self.pairs[i].losing).collect();
-        let [noised_winning, noised_losing] = self.noising.draw_pair(
-            self.latents.batch(&winning, device),
-            self.latents.batch(&losing, device),
-            noise,
-        );
+        let (latents_winning, sizes_winning) = self.latents.draw(&winning, noise, device)?;
+        let (latents_losing, sizes_losing) = self.latents.draw(&losing, noise, device)?;
+        let [noised_winning, noised_losing] = self.noising.draw_pair(latents_winning, latents_losing, noise);
         let both = [winning.clone(), losing.clone()].concat();
-        let sizes = self.latents.sizes(&both);
+        let sizes = [sizes_winning, sizes_losing].concat();
         let captions: Vec<String> = both.iter().map(|&i| self.prompts[i].caption.clone()).collect();
         let attributes = if self.auxiliary.is_some() {
             let positive =
                 winning.iter().map(|&i| Prompt { negative: Vec::new(), ..self.prompts[i].clone() });
             let negative = losing.iter().map(|&i| Prompt { positive: Vec::new(), ..self.prompts[i].clone() });
             let prompts: Vec<String> = positive.chain(negative).map(|prompt| prompt.compose()).collect();
-            Some(self.states.get(&prompts, &sizes)?)
+            Some(self.states.get(&prompts, &sizes, device)?)
         } else {
             None
         };
         Ok(PairBatch {
             winning: noised_winning,
             losing: noised_losing,
-            captions: self.states.get(&captions, &sizes)?,
+            captions: self.states.get(&captions, &sizes, device)?,
             attributes,
             dropout: Dropout::draw(self.options.lora_dropout, noise),
         })
     }
 
-    fn objective(&self, model: &TrainedDenoiser, batch: PairBatch) -> Objective {
+    fn objective(
+        &self,
+        model: &TrainedDenoiser,
+        (base, auxiliary): &Self::Frozen,
+        batch: PairBatch,
+        passes: &mut ForwardPasses,
+    ) -> Objective {
         let PairBatch { winning, losing, captions, attributes, dropout } = batch;
         let sample = Tensor::cat(vec![winning.sample, losing.sample], 0);
         let timesteps = Tensor::cat(vec![winning.timesteps, losing.timesteps], 0);
-        let denoiser = model.denoiser(&self.reference.denoiser, dropout);
-        let prediction = denoiser.forward(
-            sample.clone().autodiff(),
-            timesteps.clone().autodiff(),
-            captions.clone().autodiff(),
-        );
+        // What is computed without gradients comes first: nothing of it is kept, and nothing else is there yet.
+        let answers = (self.options.objective != ObjectiveKind::Mapo).then(|| {
+            let answer = |denoiser: &Denoiser, prompts| {
+                halves(denoiser.forward(sample.clone(), timesteps.clone(), prompts).autodiff())
+            };
+            let reference = answer(base, captions.clone());
+            (reference, auxiliary.as_ref().zip(attributes).map(|(it, prompts)| answer(it, prompts)))
+        });
+        let input = DenoiserInput { sample, timesteps, prompt: captions };
+        let prediction = passes.predict(model, base, dropout, input);
         let [prediction_winning, prediction_losing] = halves(prediction);
         let weights = winning.weights.autodiff();
         let beta = self.options.beta;
-        if self.options.objective == ObjectiveKind::Mapo {
+        let Some(([reference_winning, reference_losing], targets)) = answers else {
             let (target_winning, target_losing) = (winning.target.autodiff(), losing.target.autodiff());
             let input =
                 MapoInput { prediction_winning, prediction_losing, target_winning, target_losing, weights };
             return mapo(input, beta);
-        }
-        let reference = self.reference.denoiser.forward(sample.clone(), timesteps.clone(), captions);
-        let [reference_winning, reference_losing] = halves(reference.autodiff());
-        let [target_winning, target_losing] = match (&self.auxiliary, attributes) {
-            (Some(auxiliary), Some(attributes)) => {
-                halves(auxiliary.forward(sample, timesteps, attributes).autodiff())
-            }
-            _ => [winning.target.autodiff(), losing.target.autodiff()],
         };
+        let [target_winning, target_losing] =
+            targets.unwrap_or_else(|| [winning.target, losing.target].map(Tensor::autodiff));
         let input = DiffusionDpoInput {
             prediction_winning,
             prediction_losing,
@@ -206,6 +221,9 @@ mod tests {
         ];
         // Both pictures of `b` have the score 0, and `c` has one picture.
         let expected = [Pair { winning: 3, losing: 2 }];
-        assert_eq!(pairs(&captions, &labels), expected);
+        assert_eq!(pairs(&captions, &labels, &[[8, 8]; 7]), expected);
+        let mut sizes = [[8, 8]; 7];
+        sizes[2] = [16, 4];
+        assert_eq!(pairs(&captions, &labels, &sizes), [Pair { winning: 3, losing: 5 }]);
     }
 }

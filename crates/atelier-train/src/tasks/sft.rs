@@ -2,11 +2,13 @@
 
 use super::{Dropout, Noising, TrainedDenoiser, noising::NoisedBatch};
 use crate::{
-    error::TrainError, options::TrainOptions, painter, pictures::LatentCache, text_states::TextStates,
-    trainer::Task,
+    error::TrainError, forward_passes::ForwardPasses, latents::LatentCache, options::TrainOptions, painter,
+    text_states::TextStates, trainer::Task,
 };
 use atelier_core::{
-    models::prompt_embeddings::PromptEmbeddings,
+    models::{
+        denoiser::Denoiser, gradient_checkpointing::DenoiserInput, prompt_embeddings::PromptEmbeddings,
+    },
     noise::NoiseSource,
     objectives::{Objective, sft},
     pipeline::Pipeline,
@@ -45,6 +47,8 @@ pub struct SftBatch {
 
 impl Task for SftTask<'_> {
     type Model = TrainedDenoiser;
+    /// What an adapter sits on.
+    type Frozen = Denoiser;
     type Batch = SftBatch;
 
     fn stage(&self) -> &'static str {
@@ -53,6 +57,14 @@ impl Task for SftTask<'_> {
 
     fn examples(&self) -> usize {
         self.latents.len()
+    }
+
+    fn size(&self, example: usize) -> [u32; 2] {
+        self.latents.size(example)
+    }
+
+    fn frozen(&self) -> Denoiser {
+        self.pipeline.denoiser.clone()
     }
 
     fn batch(
@@ -66,19 +78,25 @@ impl Task for SftTask<'_> {
             .iter()
             .map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose())
             .collect();
-        let states = self.states.get(&prompts, &self.latents.sizes(examples))?;
+        let (latents, sizes) = self.latents.draw(examples, noise, device)?;
+        let states = self.states.get(&prompts, &sizes, device)?;
         Ok(SftBatch {
-            noised: self.noising.draw(self.latents.batch(examples, device), noise),
+            noised: self.noising.draw(latents, noise),
             states,
             dropout: Dropout::draw(self.options.lora_dropout, noise),
         })
     }
 
-    fn objective(&self, model: &TrainedDenoiser, batch: SftBatch) -> Objective {
+    fn objective(
+        &self,
+        model: &TrainedDenoiser,
+        base: &Denoiser,
+        batch: SftBatch,
+        passes: &mut ForwardPasses,
+    ) -> Objective {
         let SftBatch { noised, states, dropout } = batch;
-        let denoiser = model.denoiser(&self.pipeline.denoiser, dropout);
-        let prediction =
-            denoiser.forward(noised.sample.autodiff(), noised.timesteps.autodiff(), states.autodiff());
+        let input = DenoiserInput { sample: noised.sample, timesteps: noised.timesteps, prompt: states };
+        let prediction = passes.predict(model, base, dropout, input);
         sft(prediction, noised.target.autodiff(), noised.weights.autodiff())
     }
 

@@ -64,13 +64,12 @@ pub struct Conv2d {
     stride: [usize; 2],
     #[module(skip)]
     padding: [(usize, usize); 2],
-    #[module(skip)]
     terms: Vec<ConvTerm>,
 }
 
 /// A low-rank term of a [`Conv2d`]: a convolution of its kernel, stride and padding to few channels, and a 1x1
 /// convolution back.
-#[derive(Debug, Clone)]
+#[derive(Module, Debug)]
 pub struct ConvTerm {
     /// `[rank, in_channels, height, width]`.
     pub down: Tensor<4>,
@@ -85,7 +84,8 @@ impl Conv2d {
     /// kernel, larger by padding.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let terms: Vec<_> = self.terms.iter().map(|term| self.term(x.clone(), term)).collect();
-        let output = self.convolve(x, self.weight.val(), self.bias.as_ref().map(Param::val));
+        let weight = self.weight.val().cast(x.dtype());
+        let output = self.convolve(x, weight, self.bias.as_ref().map(Param::val));
         terms.into_iter().fold(output, |sum, term| sum + term)
     }
 
@@ -110,13 +110,13 @@ impl Conv2d {
         self.terms.push(term);
     }
 
-    /// Adds `term` to the weight itself.
+    /// Adds `term` to the weight itself, which gets the type of the term.
     pub fn merge(&mut self, term: ConvTerm) {
         let ConvTerm { down, up, scale } = term;
         let ([rank, inputs, height, width], [outputs, ..]) = (down.dims(), up.dims());
         let product = up.reshape([outputs, rank]).matmul(down.reshape([rank, inputs * height * width]));
         let product = product.reshape([outputs, inputs, height, width]).mul_scalar(scale);
-        self.weight = self.weight.clone().map(|weight| weight + product);
+        self.weight = self.weight.clone().map(|weight| weight.cast(product.dtype()) + product);
     }
 }
 

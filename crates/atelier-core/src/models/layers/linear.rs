@@ -38,12 +38,11 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[out_features]`.
     pub bias: Option<Param<Tensor<1>>>,
-    #[module(skip)]
     terms: Vec<LinearTerm>,
 }
 
 /// A low-rank term of a [`Linear`].
-#[derive(Debug, Clone)]
+#[derive(Module, Debug)]
 pub struct LinearTerm {
     /// `[in_features, rank]`.
     pub down: Tensor<2>,
@@ -69,7 +68,8 @@ impl Linear {
     /// `[…, in_features]` to `[…, out_features]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let terms: Vec<_> = self.terms.iter().map(|term| term.forward(x.clone())).collect();
-        let output = linear(x, self.weight.val(), self.bias.as_ref().map(Param::val));
+        let weight = self.weight.val().cast(x.dtype());
+        let output = linear(x, weight, self.bias.as_ref().map(Param::val));
         terms.into_iter().fold(output, |sum, term| sum + term)
     }
 
@@ -78,9 +78,34 @@ impl Linear {
         self.terms.push(term);
     }
 
-    /// Adds `term` to the weight itself.
+    /// Adds `term` to the weight itself, which gets the type of the term.
     pub fn merge(&mut self, term: LinearTerm) {
-        self.weight =
-            self.weight.clone().map(|weight| weight + term.down.matmul(term.up).mul_scalar(term.scale));
+        let product = term.down.matmul(term.up).mul_scalar(term.scale);
+        self.weight = self.weight.clone().map(|weight| weight.cast(product.dtype()) + product);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_go_where_the_layer_goes_and_are_no_parameters() {
+        let device = Device::flex();
+        let mut layer = LinearConfig::new(2, 3).init(&device);
+        let parameters = layer.num_params();
+        layer.attach(LinearTerm {
+            down: Tensor::ones([2, 1], &device),
+            up: Tensor::ones([1, 3], &device),
+            scale: 2.0,
+        });
+        let x = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
+        let before = layer.forward(x.clone());
+        // To gradients and back, as to another device and back.
+        let there = layer.train();
+        assert!(there.terms[0].down.is_autodiff());
+        let after = there.valid().forward(x);
+        assert_eq!(there.num_params(), parameters);
+        assert_eq!(before.to_data(), after.to_data());
     }
 }
