@@ -124,7 +124,8 @@ fn shared<M: Module>(module: M) -> M {
     impl ModuleMapper for Share {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let (id, tensor, mapper) = param.consume();
-            let known = self.known.get::<Tensor<D>>(&id).filter(|known| known.dims() == tensor.dims());
+            let alike = |known: &Tensor<D>| known.dims() == tensor.dims() && known.dtype() == tensor.dtype();
+            let known = self.known.get::<Tensor<D>>(&id).filter(alike);
             match known.filter(|known| known.clone().equal(tensor.clone()).all().into_scalar::<bool>()) {
                 Some(known) => Param::from_mapped_value(id, known, mapper),
                 None => {
