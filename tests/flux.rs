@@ -2,32 +2,16 @@
 
 mod support;
 
-use std::{fs, path::Path};
-use support::{atelier, error_of, succeed};
+use std::fs;
+use support::{atelier, captioned_alike, error_of, losses, succeed};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../atelier-core/tests/fixtures/pipelines/flux");
-
-fn losses(run: &Path) -> Vec<f64> {
-    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
-    let record = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
-    metrics.lines().map(|line| record(line)["loss"].as_f64().expect("a loss")).collect()
-}
 
 #[test]
 fn flux_is_taught_and_aligned_and_paints() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
-    let data = path("data").display().to_string();
-    succeed(&["studio", "paint", "--count", "12", "--size", "32", "--seed", "1", "--out", &data]);
-    // Pairs need pictures of one caption.
-    let metadata = path("data/train/metadata.jsonl");
-    let alike = fs::read_to_string(&metadata).expect("metadata");
-    let alike = alike.lines().map(|line| {
-        let mut record: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        record["text"] = "a harbour at dusk".into();
-        record.to_string() + "\n"
-    });
-    fs::write(&metadata, alike.collect::<String>()).expect("written");
+    let data = captioned_alike(&path("data"));
     let train = |run: &str, out: &str, more: &[&str]| {
         let out = path(out).display().to_string();
         let common =

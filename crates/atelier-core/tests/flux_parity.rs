@@ -256,10 +256,10 @@ fn pipeline(device: &Device) -> (Pipeline, Fixture) {
 fn prompts_of_both_tokenizers_match() {
     let device = Device::flex();
     let (pipeline, fixture) = pipeline(&device);
-    let Some(SecondTextEncoder::T5 { tokenizer, .. }) = &pipeline.second_text_encoder else {
+    let Some(SecondTextEncoder::T5(t5)) = &pipeline.second_text_encoder else {
         panic!("FLUX has a T5 encoder");
     };
-    for (tokenizer, ids) in [(&pipeline.tokenizer, "input_ids"), (tokenizer, "input_ids_2")] {
+    for (tokenizer, ids) in [(&pipeline.tokenizer, "input_ids"), (&t5.tokenizer, "input_ids_2")] {
         let found = tokenizer.encode(&[PROMPT], &device).unwrap().float();
         assert_eq!(found.to_data(), fixture.floats::<2>(ids).to_data(), "{ids}");
     }

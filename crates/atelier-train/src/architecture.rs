@@ -118,6 +118,7 @@ pub fn small_painter<'a>(
         text_config,
         tokenizer,
         second_text_encoder: None,
+        third_text_encoder: None,
         negative_denoiser: None,
         clip_skip: 0,
         force_zeros_for_empty_prompt: false,

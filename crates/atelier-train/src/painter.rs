@@ -63,6 +63,8 @@ impl PaintOptions {
         let scheduler = SchedulerKind::of_class(pipeline.scheduler_config.class_name());
         let (guidance_scale, scheduler) = match (&pipeline.denoiser_config, &pipeline.vae) {
             (DenoiserConfig::Flux(_), _) => (DEFAULT_GUIDANCE, SchedulerKind::FlowMatchEuler),
+            // The guidance of diffusers' pipeline.
+            (DenoiserConfig::Sd3(_), _) => (7.0, SchedulerKind::FlowMatchEuler),
             // Small painters: samplers that add no noise on the way leave specks.
             (DenoiserConfig::Unet(_), Autoencoder::Tiny(_)) => (2.0, SchedulerKind::Ddpm),
             (DenoiserConfig::Unet(_), Autoencoder::Kl(_)) => match pipeline.second_text_encoder {

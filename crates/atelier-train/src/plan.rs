@@ -17,7 +17,7 @@ use crate::{
 use activations::Pass;
 use atelier_core::{
     lora::adapter_parameters,
-    pipeline::{Inventory, PartSize},
+    pipeline::{Inventory, PartSize, PictureSides},
 };
 use burn::tensor::Device;
 use serde::Serialize;
@@ -76,8 +76,7 @@ impl Plan {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let inventory = Inventory::read(&options.model as &Path, device)?;
-        let divisor = inventory.vae_config.downsampling_factor() * inventory.denoiser_config.patch();
-        run::check_size(options.size, divisor)?;
+        run::check_size(options, PictureSides::new(&inventory.denoiser_config, &inventory.vae_config))?;
         run::check_checkpointing(options, &inventory.denoiser_config)?;
         let parts = parts(&inventory, options)?;
         let total_bytes = total(&parts);
@@ -122,6 +121,7 @@ fn parts(inventory: &Inventory, options: &TrainOptions) -> Result<Vec<Part>, Tra
         "unet" | "transformer" => "weights of the denoiser",
         "vae" => "weights of the autoencoder",
         "text_encoder_2" => "weights of the second text encoder",
+        "text_encoder_3" => "weights of the third text encoder",
         _ => "weights of the text encoder",
     };
     let bytes = options.base_precision.bytes();

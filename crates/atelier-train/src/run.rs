@@ -31,7 +31,7 @@ use atelier_core::{
     lora::LoraAdapter,
     models::denoiser::{Denoiser, DenoiserConfig},
     noise::NoiseSource,
-    pipeline::{Pipeline, size_divisor},
+    pipeline::{PictureSides, Pipeline},
     weights::Precision,
 };
 use burn::{
@@ -66,7 +66,7 @@ pub fn save_pipeline(pipeline: &Pipeline, path: &Path, precision: Precision) -> 
 /// Loads `--model`, once it is clear that it takes pictures of `--size`.
 fn load_model(options: &TrainOptions, device: &Device) -> Result<Pipeline, TrainError> {
     required(&options.model, "--model")?;
-    check_size(options.size, size_divisor(options.model.as_path())?)?;
+    check_size(options, PictureSides::read(options.model.as_path())?)?;
     tracing::info!(path = %options.model.display(), "loading a model");
     let dtype = options.base_precision.dtype_on(device)?;
     let pipeline = Pipeline::load_stored_as(dtype, options.model.as_path(), device)?;
@@ -74,12 +74,26 @@ fn load_model(options: &TrainOptions, device: &Device) -> Result<Pipeline, Train
     Ok(pipeline)
 }
 
-/// Whether a model takes pictures of `size` pixels, whose sides must be multiples of `divisor`.
-pub(crate) fn check_size(size: u32, divisor: usize) -> Result<(), TrainError> {
-    if (size as usize).is_multiple_of(divisor) {
-        return Ok(());
+/// Whether a model that takes pictures of `sides` takes those of `options`.
+pub(crate) fn check_size(options: &TrainOptions, sides: PictureSides) -> Result<(), TrainError> {
+    let (size, PictureSides { divisor, longest }) = (options.size, sides);
+    if !(size as usize).is_multiple_of(divisor) {
+        return Err(TrainError::Option(format!(
+            "--size {size}: this model takes multiples of {divisor} pixels"
+        )));
     }
-    Err(TrainError::Option(format!("--size {size}: this model takes multiples of {divisor} pixels")))
+    // A bucket is up to twice as wide or high as the square.
+    let (needed, why) = if options.aspect_ratio_buckets {
+        (2 * size as usize, ", and --aspect-ratio-buckets twice that")
+    } else {
+        (size as usize, "")
+    };
+    match longest {
+        Some(longest) if needed > longest => Err(TrainError::Option(format!(
+            "--size {size}{why}: this model takes sides up to {longest} pixels"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Whether `--gradient-checkpointing` can be had, if it is asked for.

@@ -89,11 +89,17 @@ pub fn sample(
 
 fn check(pipeline: &Pipeline, options: &SampleOptions) -> Result<(), TrainError> {
     // Stages of a UNet halve the latents, a transformer takes them in patches; diffusers asks for the same.
-    let divisor = pipeline.size_divisor().max(8) as u32;
+    let sides = pipeline.picture_sides();
+    let divisor = sides.divisor.max(8) as u32;
     let [width, height] = options.paint.size;
     if width == 0 || height == 0 || !width.is_multiple_of(divisor) || !height.is_multiple_of(divisor) {
         return Err(TrainError::Option(format!(
             "--size {width}x{height}: both sides must be multiples of {divisor}"
+        )));
+    }
+    if let Some(longest) = sides.longest.filter(|longest| width.max(height) as usize > *longest) {
+        return Err(TrainError::Option(format!(
+            "--size {width}x{height}: this model takes sides up to {longest} pixels"
         )));
     }
     if options.seed.checked_add(options.count as u64).is_none_or(|last| last > 1 << 63) {

@@ -7,7 +7,7 @@ use crate::{
 };
 use atelier_core::{
     models::prompt_embeddings::PromptEmbeddings,
-    pipeline::{Pipeline, SecondTextEncoder, SizeConditions},
+    pipeline::{Pipeline, SecondTextEncoder, SizeConditions, T5TextEncoder},
     weights::{Metadata, TensorValues, WeightsFile, read_tensors},
 };
 use burn::tensor::{Device, Tensor, TensorData};
@@ -163,19 +163,25 @@ fn fingerprint(pipeline: &Pipeline) -> Result<Fingerprint, TrainError> {
     encoders.add(pipeline.tokenizer.bytes());
     encoders.add_parameters(&pipeline.text_encoder)?;
     if let Some(second) = &pipeline.second_text_encoder {
-        encoders.add(second.tokenizer().bytes());
         match second {
-            SecondTextEncoder::Clip { config, model, .. } => {
+            SecondTextEncoder::Clip { config, model, tokenizer } => {
+                encoders.add(tokenizer.bytes());
                 encoders.add(format!("{config:?}").as_bytes());
                 encoders.add_parameters(model)?;
             }
-            SecondTextEncoder::T5 { config, model, .. } => {
-                encoders.add(format!("{config:?}").as_bytes());
-                encoders.add_parameters(model)?;
-            }
+            SecondTextEncoder::T5(t5) => add_t5(&mut encoders, t5)?,
         }
     }
+    if let Some(third) = &pipeline.third_text_encoder {
+        add_t5(&mut encoders, third)?;
+    }
     Ok(encoders)
+}
+
+fn add_t5(encoders: &mut Fingerprint, t5: &T5TextEncoder) -> Result<(), TrainError> {
+    encoders.add(t5.tokenizer.bytes());
+    encoders.add(format!("{:?}", t5.config).as_bytes());
+    encoders.add_parameters(&t5.model)
 }
 
 /// `rows` of one shape as one tensor, `[rows, …]`.

@@ -36,13 +36,13 @@ pub struct Arguments {
     #[arg(long, default_value_t = 50)]
     steps: usize,
     /// How strictly the prompt is followed; 1 is without guidance [default: 2 for small painters, 7.5 for Stable
-    /// Diffusion, 5 for SDXL, 3.5 for FLUX, where it is the model's own distilled guidance]
+    /// Diffusion, 5 for SDXL, 7 for SD3, 3.5 for FLUX, where it is the model's own distilled guidance]
     #[arg(long, value_name = "SCALE")]
     guidance: Option<f64>,
     /// FLUX: classifier-free guidance on top of the distilled one, away from the negative prompt; 1 is without
     #[arg(long, value_name = "SCALE", default_value_t = 1.0)]
     true_cfg_scale: f64,
-    /// Sampler: ddpm, ddim, euler or dpm-solver, flow-match-euler for FLUX [default: the model's]
+    /// Sampler: ddpm, ddim, euler or dpm-solver, flow-match-euler for SD3 and FLUX [default: the model's]
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
     /// Last layers of the text encoder to leave out

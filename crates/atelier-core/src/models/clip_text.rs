@@ -32,7 +32,7 @@ pub struct CLIPTextConfig {
     pub max_position_embeddings: usize,
     /// Activation function of the feed-forward layers.
     pub hidden_act: Activation,
-    /// Channels of the prompt's vector, for [`CLIPTextModelWithProjection`].
+    /// Channels of the prompt's projected vector, for models that have one.
     pub projection_dim: usize,
     /// The token that ends a text, whose state stands for the whole prompt. Folders written before transformers 4.31 say
     /// 2, whatever the token is: it is then the one with the highest id.
@@ -87,7 +87,7 @@ impl CLIPTextConfig {
     /// [`ModelError::Config`] for values that contradict each other.
     pub fn init(&self, device: &Device) -> Result<CLIPTextModel, ModelError> {
         self.check()?;
-        Ok(CLIPTextModel { text_model: self.transformer(device) })
+        Ok(CLIPTextModel { text_model: self.transformer(device), text_projection: None })
     }
 
     /// As [`Self::init`], with the projection of the prompt's vector.
@@ -95,17 +95,15 @@ impl CLIPTextConfig {
     /// # Errors
     ///
     /// As [`Self::init`].
-    pub fn init_with_projection(&self, device: &Device) -> Result<CLIPTextModelWithProjection, ModelError> {
+    pub fn init_with_projection(&self, device: &Device) -> Result<CLIPTextModel, ModelError> {
         self.check()?;
         check_divisible(CLASS, "projection_dim", self.projection_dim, 1, "channels")?;
         let initializer = normal((self.hidden_size as f64).powf(-0.5) * self.initializer_factor);
-        Ok(CLIPTextModelWithProjection {
-            text_model: self.transformer(device),
-            text_projection: LinearConfig::new(self.hidden_size, self.projection_dim)
-                .with_bias(false)
-                .with_initializer(initializer)
-                .init(device),
-        })
+        let projection = LinearConfig::new(self.hidden_size, self.projection_dim)
+            .with_bias(false)
+            .with_initializer(initializer)
+            .init(device);
+        Ok(CLIPTextModel { text_model: self.transformer(device), text_projection: Some(projection) })
     }
 
     fn transformer(&self, device: &Device) -> CLIPTextTransformer {
@@ -154,10 +152,12 @@ fn normal(std: f64) -> Initializer {
     Initializer::Normal { mean: 0.0, std }
 }
 
-/// Token ids to text states (`transformers.CLIPTextModel`).
+/// Token ids to text states (`transformers.CLIPTextModel`), and with a projection to a vector for each prompt
+/// (`transformers.CLIPTextModelWithProjection`).
 #[derive(Module, Debug)]
 pub struct CLIPTextModel {
     text_model: CLIPTextTransformer,
+    text_projection: Option<Linear>,
 }
 
 adaptable!(CLIPTextModel { text_model });
@@ -194,6 +194,8 @@ pub struct CLIPTextStates {
     pub last_hidden_state: Tensor<3>,
     /// The last state of every text's end, `[batch, hidden_size]` (`pooler_output`).
     pub pooler_output: Tensor<2>,
+    /// Its projection, `[batch, projection_dim]` (`text_embeds`), of models that have one.
+    pub text_embeds: Option<Tensor<2>>,
 }
 
 impl CLIPTextStates {
@@ -219,7 +221,7 @@ impl CLIPTextTransformer {
         }
         let last_hidden_state = self.final_layer_norm.forward(hidden);
         let pooler_output = at_end(last_hidden_state.clone(), input_ids, eos_token_id);
-        CLIPTextStates { hidden_states, last_hidden_state, pooler_output }
+        CLIPTextStates { hidden_states, last_hidden_state, pooler_output, text_embeds: None }
     }
 }
 
@@ -252,30 +254,20 @@ impl CLIPTextModel {
 
     /// As [`Self::forward`], with everything else that pipelines take from the encoder.
     pub fn states(&self, input_ids: Tensor<2, Int>, config: &CLIPTextConfig) -> CLIPTextStates {
-        self.text_model.forward(input_ids, config.eos_token_id)
+        let states = self.text_model.forward(input_ids, config.eos_token_id);
+        let text_embeds =
+            self.text_projection.as_ref().map(|projection| projection.forward(states.pooler_output.clone()));
+        CLIPTextStates { text_embeds, ..states }
+    }
+
+    /// The class in transformers.
+    pub fn class(&self) -> &'static str {
+        if self.text_projection.is_some() { "CLIPTextModelWithProjection" } else { CLASS }
     }
 
     /// Applies the final layer norm to the output of any layer, as `clip_skip` of diffusers' Stable Diffusion does.
     pub fn final_layer_norm(&self, hidden_state: Tensor<3>) -> Tensor<3> {
         self.text_model.final_layer_norm.forward(hidden_state)
-    }
-}
-
-/// Token ids to text states and a vector for each prompt (`transformers.CLIPTextModelWithProjection`).
-#[derive(Module, Debug)]
-pub struct CLIPTextModelWithProjection {
-    text_model: CLIPTextTransformer,
-    text_projection: Linear,
-}
-
-adaptable!(CLIPTextModelWithProjection { text_model });
-
-impl CLIPTextModelWithProjection {
-    /// As [`CLIPTextModel::states`], and `text_embeds`, `[batch, projection_dim]`.
-    pub fn states(&self, input_ids: Tensor<2, Int>, config: &CLIPTextConfig) -> (CLIPTextStates, Tensor<2>) {
-        let states = self.text_model.forward(input_ids, config.eos_token_id);
-        let text_embeds = self.text_projection.forward(states.pooler_output.clone());
-        (states, text_embeds)
     }
 }
 

@@ -9,6 +9,7 @@ use super::gradient_checkpointing::{CheckpointedPass, DenoiserInput};
 use super::layers::{Adaptable, LayerMut};
 use super::prompt_embeddings::PromptEmbeddings;
 use super::transformer_flux::{self, FluxTransformer2DModel, FluxTransformer2DModelConfig};
+use super::transformer_sd3::{SD3Transformer2DModel, SD3Transformer2DModelConfig};
 use super::unet_2d_condition::{AdditionEmbedType, UNet2DConditionModel, UNet2DConditionModelConfig};
 use super::{ConfigError, ModelConfig, ModelError};
 
@@ -20,6 +21,8 @@ pub enum Denoiser {
     Unet(UNet2DConditionModel),
     /// That of FLUX.
     Flux(FluxTransformer2DModel),
+    /// That of Stable Diffusion 3 and 3.5.
+    Sd3(SD3Transformer2DModel),
 }
 
 /// The configuration of a [`Denoiser`].
@@ -29,6 +32,8 @@ pub enum DenoiserConfig {
     Unet(UNet2DConditionModelConfig),
     /// Of [`Denoiser::Flux`].
     Flux(FluxTransformer2DModelConfig),
+    /// Of [`Denoiser::Sd3`].
+    Sd3(SD3Transformer2DModelConfig),
 }
 
 impl DenoiserConfig {
@@ -42,12 +47,17 @@ impl DenoiserConfig {
             FluxTransformer2DModelConfig::CLASS => {
                 FluxTransformer2DModelConfig::from_json(json).map(Self::Flux)
             }
+            SD3Transformer2DModelConfig::CLASS => SD3Transformer2DModelConfig::from_json(json).map(Self::Sd3),
             other => Err(ConfigError::Unsupported {
                 class: "denoiser",
                 key: "_class_name".to_owned(),
                 value: format!("{other:?}"),
-                supported: [UNet2DConditionModelConfig::CLASS, FluxTransformer2DModelConfig::CLASS]
-                    .join(", "),
+                supported: [
+                    UNet2DConditionModelConfig::CLASS,
+                    FluxTransformer2DModelConfig::CLASS,
+                    SD3Transformer2DModelConfig::CLASS,
+                ]
+                .join(", "),
             }),
         }
     }
@@ -60,6 +70,7 @@ impl DenoiserConfig {
         match self {
             Self::Unet(config) => config.to_json(),
             Self::Flux(config) => config.to_json(),
+            Self::Sd3(config) => config.to_json(),
         }
     }
 
@@ -68,6 +79,7 @@ impl DenoiserConfig {
         match self {
             Self::Unet(_) => UNet2DConditionModelConfig::CLASS,
             Self::Flux(_) => FluxTransformer2DModelConfig::CLASS,
+            Self::Sd3(_) => SD3Transformer2DModelConfig::CLASS,
         }
     }
 
@@ -76,6 +88,15 @@ impl DenoiserConfig {
         match self {
             Self::Unet(_) => 1,
             Self::Flux(_) => transformer_flux::PATCH,
+            Self::Sd3(config) => config.patch_size,
+        }
+    }
+
+    /// The longest side of latents that the model can take, if there is one.
+    pub fn longest_side(&self) -> Option<usize> {
+        match self {
+            Self::Unet(_) | Self::Flux(_) => None,
+            Self::Sd3(config) => Some(config.pos_embed_max_size * config.patch_size),
         }
     }
 
@@ -89,7 +110,7 @@ impl DenoiserConfig {
     pub fn takes_sizes(&self) -> bool {
         match self {
             Self::Unet(config) => config.addition_embed_type == Some(AdditionEmbedType::TextTime),
-            Self::Flux(_) => false,
+            Self::Flux(_) | Self::Sd3(_) => false,
         }
     }
 
@@ -98,6 +119,7 @@ impl DenoiserConfig {
         match self {
             // `default_sample_size` of diffusers' pipeline.
             Self::Flux(_) => Some([128; 2]),
+            Self::Sd3(config) => Some([config.sample_size; 2]),
             Self::Unet(config) => {
                 config.sample_size.as_ref()?.expand(2, self.class(), "sample_size").ok()?.try_into().ok()
             }
@@ -110,7 +132,7 @@ impl DenoiserConfig {
         match self {
             // Every stage but the last halves them.
             Self::Unet(config) => 1 << config.down_block_types.len().saturating_sub(1),
-            Self::Flux(_) => transformer_flux::PATCH,
+            Self::Flux(_) | Self::Sd3(_) => self.patch(),
         }
     }
 
@@ -127,6 +149,7 @@ impl DenoiserConfig {
         match self {
             Self::Unet(config) => config.init(device).map(Denoiser::Unet),
             Self::Flux(config) => config.init(device).map(Denoiser::Flux),
+            Self::Sd3(config) => config.init(device).map(Denoiser::Sd3),
         }
     }
 }
@@ -137,7 +160,7 @@ impl Denoiser {
     ///
     /// # Panics
     /// If `prompt` lacks what the model takes beside text states; a [`Pipeline`](crate::pipeline::Pipeline) gives it. If
-    /// sides are not multiples of [`DenoiserConfig::patch`].
+    /// sides are not multiples of [`DenoiserConfig::patch`], or above [`DenoiserConfig::longest_side`].
     pub fn forward(
         &self,
         sample: Tensor<4>,
@@ -147,6 +170,7 @@ impl Denoiser {
         match self {
             Self::Unet(unet) => unet.forward(sample, timesteps, prompt),
             Self::Flux(transformer) => transformer.forward(sample, timesteps, prompt.into()),
+            Self::Sd3(transformer) => transformer.forward(sample, timesteps, prompt.into()),
         }
     }
 
@@ -176,6 +200,7 @@ impl Adaptable for Denoiser {
         match self {
             Self::Unet(unet) => unet.visit_layers(name, visitor),
             Self::Flux(transformer) => transformer.visit_layers(name, visitor),
+            Self::Sd3(transformer) => transformer.visit_layers(name, visitor),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod embeddings;
 mod error;
 #[cfg(feature = "autodiff")]
 pub mod gradient_checkpointing;
+pub mod joint_attention;
 pub mod layers;
 pub mod prompt_embeddings;
 pub mod resampling;
@@ -26,6 +27,7 @@ pub mod text_time_embedding;
 mod tiling;
 pub mod transformer_2d;
 pub mod transformer_flux;
+pub mod transformer_sd3;
 pub mod unet_2d_blocks;
 pub mod unet_2d_condition;
 mod unet_2d_segments;

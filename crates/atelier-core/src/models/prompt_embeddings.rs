@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 pub struct PromptEmbeddings {
     /// States of all tokens, `[rows, tokens, features]`.
     pub prompt_embeds: Tensor<3>,
-    /// One vector per prompt, `[rows, features]`, for the models that take one: SDXL, FLUX.
+    /// One vector per prompt, `[rows, features]`, for the models that take one: SDXL, SD3, FLUX.
     pub pooled_prompt_embeds: Option<Tensor<2>>,
     /// The size conditions of SDXL, `[rows, 6]`: height and width of the original, top and left of the crop, height and
     /// width of the picture to be.

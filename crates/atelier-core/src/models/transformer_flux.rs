@@ -1,15 +1,15 @@
 //! The denoiser of FLUX (`diffusers.models.transformers.transformer_flux`).
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, RmsNorm, RmsNormConfig};
 use burn::tensor::{Device, Tensor, activation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ada_layer_norm::{AdaLayerNorm, modulated_norm};
-use super::attention::{FeedForward, join_heads, scaled_attention, split_heads};
+use super::attention::FeedForward;
 use super::config::{check_divisible, check_other_keys, diffusers_identity};
 use super::embeddings::CombinedTimestepGuidanceTextProjEmbeddings;
+use super::joint_attention::{JointAttention, JointAttentionOptions, SelfAttention};
 use super::layers::{Linear, LinearConfig, adaptable};
 use super::prompt_embeddings::PromptEmbeddings;
 use super::rotary_embedding::RotaryEmbedding;
@@ -238,142 +238,8 @@ fn unpack(tokens: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
     patches.permute([0, 3, 1, 4, 2, 5]).reshape([batch, channels, height, width])
 }
 
-/// Queries, keys and values of a sequence, `[batch, heads, length, channels]` each.
-struct Projected {
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-}
-
-impl Projected {
-    fn cat(first: Self, second: Self) -> Self {
-        let cat = |first, second| Tensor::cat(vec![first, second], 2);
-        Self {
-            query: cat(first.query, second.query),
-            key: cat(first.key, second.key),
-            value: cat(first.value, second.value),
-        }
-    }
-
-    /// Attention of all places to all, `[batch, length, heads * channels]`.
-    fn attend(self, rotary: &RotaryEmbedding) -> Tensor<3> {
-        let [_, _, _, channels] = self.query.dims();
-        let scale = (channels as f64).sqrt().recip();
-        let (query, key) = (rotary.rotate(self.query), rotary.rotate(self.key));
-        join_heads(scaled_attention(query, key, self.value, scale, None))
-    }
-}
-
-/// Added to the mean square in the norms of queries and keys.
-const NORM_EPSILON: f64 = 1e-6;
-
-fn head_norm(channels: usize, heads: usize, device: &Device) -> RmsNorm {
-    RmsNormConfig::new(channels / heads).with_epsilon(NORM_EPSILON).init(device)
-}
-
-/// The attention of a single block (`FluxAttention` with `pre_only`).
-#[derive(Module, Debug)]
-struct FluxSingleAttention {
-    norm_q: RmsNorm,
-    norm_k: RmsNorm,
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    heads: usize,
-}
-
-adaptable!(FluxSingleAttention { to_q, to_k, to_v });
-
-impl FluxSingleAttention {
-    fn new(channels: usize, heads: usize, device: &Device) -> Self {
-        let linear = || LinearConfig::new(channels, channels).init(device);
-        Self {
-            norm_q: head_norm(channels, heads, device),
-            norm_k: head_norm(channels, heads, device),
-            to_q: linear(),
-            to_k: linear(),
-            to_v: linear(),
-            heads,
-        }
-    }
-
-    fn forward(&self, x: Tensor<3>, rotary: &RotaryEmbedding) -> Tensor<3> {
-        let heads = |x| split_heads(x, self.heads);
-        let projected = Projected {
-            query: self.norm_q.forward(heads(self.to_q.forward(x.clone()))),
-            key: self.norm_k.forward(heads(self.to_k.forward(x.clone()))),
-            value: heads(self.to_v.forward(x)),
-        };
-        projected.attend(rotary)
-    }
-}
-
-/// The attention of picture and text to both (`FluxAttention`).
-#[derive(Module, Debug)]
-struct FluxAttention {
-    norm_q: RmsNorm,
-    norm_k: RmsNorm,
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: (Linear, Dropout),
-    norm_added_q: RmsNorm,
-    norm_added_k: RmsNorm,
-    add_q_proj: Linear,
-    add_k_proj: Linear,
-    add_v_proj: Linear,
-    to_add_out: Linear,
-    heads: usize,
-}
-
-adaptable!(FluxAttention { to_q, to_k, to_v, to_out, add_q_proj, add_k_proj, add_v_proj, to_add_out });
-
-impl FluxAttention {
-    fn new(channels: usize, heads: usize, device: &Device) -> Self {
-        let linear = || LinearConfig::new(channels, channels).init(device);
-        let norm = || head_norm(channels, heads, device);
-        Self {
-            norm_q: norm(),
-            norm_k: norm(),
-            to_q: linear(),
-            to_k: linear(),
-            to_v: linear(),
-            to_out: (linear(), DropoutConfig::new(0.0).init()),
-            norm_added_q: norm(),
-            norm_added_k: norm(),
-            add_q_proj: linear(),
-            add_k_proj: linear(),
-            add_v_proj: linear(),
-            to_add_out: linear(),
-            heads,
-        }
-    }
-
-    /// `text` and `picture`: `[batch, length, channels]`, of any lengths. Returns both shapes.
-    fn forward(
-        &self,
-        text: Tensor<3>,
-        picture: Tensor<3>,
-        rotary: &RotaryEmbedding,
-    ) -> (Tensor<3>, Tensor<3>) {
-        let heads = |x| split_heads(x, self.heads);
-        let ([_, text_length, _], [_, picture_length, _]) = (text.dims(), picture.dims());
-        let text = Projected {
-            query: self.norm_added_q.forward(heads(self.add_q_proj.forward(text.clone()))),
-            key: self.norm_added_k.forward(heads(self.add_k_proj.forward(text.clone()))),
-            value: heads(self.add_v_proj.forward(text)),
-        };
-        let picture = Projected {
-            query: self.norm_q.forward(heads(self.to_q.forward(picture.clone()))),
-            key: self.norm_k.forward(heads(self.to_k.forward(picture.clone()))),
-            value: heads(self.to_v.forward(picture)),
-        };
-        let both = Projected::cat(text, picture).attend(rotary);
-        let text = both.clone().narrow(1, 0, text_length);
-        let picture = both.narrow(1, text_length, picture_length);
-        let (to_out, dropout) = &self.to_out;
-        (self.to_add_out.forward(text), dropout.forward(to_out.forward(picture)))
-    }
+fn attention(channels: usize, heads: usize) -> JointAttentionOptions {
+    JointAttentionOptions { channels, heads, qk_norm: true }
 }
 
 /// Attention and a feed-forward part with weights of their own for picture and text (`FluxTransformerBlock`; the MMDiT block
@@ -382,7 +248,7 @@ impl FluxAttention {
 struct FluxTransformerBlock {
     norm1: AdaLayerNorm,
     norm1_context: AdaLayerNorm,
-    attn: FluxAttention,
+    attn: JointAttention,
     ff: FeedForward,
     ff_context: FeedForward,
 }
@@ -394,7 +260,7 @@ impl FluxTransformerBlock {
         Self {
             norm1: AdaLayerNorm::new(channels, 6, device),
             norm1_context: AdaLayerNorm::new(channels, 6, device),
-            attn: FluxAttention::new(channels, heads, device),
+            attn: JointAttention::new(&attention(channels, heads), device),
             ff: FeedForward::gelu_tanh(channels, device),
             ff_context: FeedForward::gelu_tanh(channels, device),
         }
@@ -414,7 +280,7 @@ impl FluxTransformerBlock {
             modulated_norm(x.clone(), scale.clone(), shift.clone())
         };
         let (text_attended, picture_attended) =
-            self.attn.forward(normed(&text, &of_text), normed(&picture, &of_picture), rotary);
+            self.attn.forward(normed(&text, &of_text), normed(&picture, &of_picture), Some(rotary));
         let rest = |x: Tensor<3>, attended: Tensor<3>, vectors: [Tensor<3>; 6], ff: &FeedForward| {
             let [_, _, gate, shift, scale, gate_ff] = vectors;
             let x = x + gate * attended;
@@ -434,7 +300,7 @@ struct FluxSingleTransformerBlock {
     norm: AdaLayerNorm,
     proj_mlp: Linear,
     proj_out: Linear,
-    attn: FluxSingleAttention,
+    attn: SelfAttention,
 }
 
 adaptable!(FluxSingleTransformerBlock { norm, proj_mlp, proj_out, attn });
@@ -446,7 +312,7 @@ impl FluxSingleTransformerBlock {
             norm: AdaLayerNorm::new(channels, 3, device),
             proj_mlp: LinearConfig::new(channels, inner).init(device),
             proj_out: LinearConfig::new(channels + inner, channels).init(device),
-            attn: FluxSingleAttention::new(channels, heads, device),
+            attn: SelfAttention::pre_only(&attention(channels, heads), device),
         }
     }
 
@@ -455,7 +321,7 @@ impl FluxSingleTransformerBlock {
         let [shift, scale, gate] = self.norm.forward(conditions.clone());
         let normed = modulated_norm(x.clone(), scale, shift);
         let wide = activation::gelu_approximate(self.proj_mlp.forward(normed.clone()));
-        let attended = self.attn.forward(normed, rotary);
+        let attended = self.attn.forward(normed, Some(rotary));
         x + gate * self.proj_out.forward(Tensor::cat(vec![attended, wide], 2))
     }
 }

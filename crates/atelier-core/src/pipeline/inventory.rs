@@ -3,7 +3,9 @@
 use super::{
     DIFFUSERS_WEIGHTS, ModelFiles, PipelineError, TEXT_ENCODER, TRANSFORMERS_WEIGHTS, VAE,
     autoencoder_config, component, config, denoiser_config, files,
-    text_encoders::{self, SecondTextEncoderConfig, T5_TOKENS},
+    t5_text_encoder::{T5_OF_FLUX, T5_OF_SD3},
+    text_encoder,
+    text_encoders::{self, SecondTextEncoderConfig},
 };
 use crate::{
     models::{
@@ -81,20 +83,27 @@ impl Inventory {
         check(&denoiser, files, folder, DIFFUSERS_WEIGHTS)?;
         let (path, json) = config(files, TEXT_ENCODER)?;
         let text_config = CLIPTextConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-        let text_encoder = text_config.init(device).map_err(PipelineError::model(&path))?;
+        let text_encoder =
+            text_encoder(&denoiser_config, &text_config, device).map_err(PipelineError::model(&path))?;
         check(&text_encoder, files, TEXT_ENCODER, TRANSFORMERS_WEIGHTS)?;
         let mut parts = vec![PartSize::of(folder, &denoiser), PartSize::of(TEXT_ENCODER, &text_encoder)];
         let mut tokens = text_config.max_position_embeddings;
         if let Some((path, config)) = SecondTextEncoderConfig::read(files)? {
             parts.push(match config {
                 SecondTextEncoderConfig::Clip(config) => {
-                    checked(config.init_with_projection(device), &path, files)?
+                    checked(config.init_with_projection(device), &path, text_encoders::FOLDER, files)?
                 }
                 SecondTextEncoderConfig::T5(config) => {
-                    tokens = T5_TOKENS;
-                    checked(config.init(device), &path, files)?
+                    tokens = T5_OF_FLUX.tokens;
+                    checked(config.init(device), &path, T5_OF_FLUX.folder, files)?
                 }
             });
+        }
+        if let DenoiserConfig::Sd3(_) = &denoiser_config {
+            tokens += T5_OF_SD3.tokens;
+            if let Some((path, config)) = T5_OF_SD3.config(files)? {
+                parts.push(checked(config.init(device), &path, T5_OF_SD3.folder, files)?);
+            }
         }
         let vae_config = autoencoder_config(files)?;
         let path = format!("{VAE}/config.json");
@@ -105,15 +114,16 @@ impl Inventory {
     }
 }
 
-/// The size of a second text encoder, whose configuration is at `path`, if the folder has its weights.
+/// The size of the text encoder in `folder`, whose configuration is at `path`, if its weights are there.
 fn checked<M: Module + Adaptable, F: ModelFiles + ?Sized>(
     module: Result<M, ModelError>,
     path: &str,
+    folder: &'static str,
     files: &F,
 ) -> Result<PartSize, PipelineError> {
     let module = module.map_err(PipelineError::model(path))?;
-    check(&module, files, text_encoders::FOLDER, TRANSFORMERS_WEIGHTS)?;
-    Ok(PartSize::of(text_encoders::FOLDER, &module))
+    check(&module, files, folder, TRANSFORMERS_WEIGHTS)?;
+    Ok(PartSize::of(folder, &module))
 }
 
 /// Whether the weights in `folder` are those of `module`.

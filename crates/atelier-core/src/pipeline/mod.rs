@@ -4,22 +4,27 @@ mod error;
 mod files;
 mod inventory;
 mod parts;
+mod picture_sides;
+mod t5_text_encoder;
 mod text_encoders;
 
 pub use error::PipelineError;
 pub use files::ModelFiles;
 pub use inventory::{Inventory, PartSize};
+pub use picture_sides::PictureSides;
+pub use t5_text_encoder::T5TextEncoder;
 pub use text_encoders::SecondTextEncoder;
 
 use crate::{
     lora::Component,
     models::{
-        ModelConfig,
+        ModelConfig, ModelError,
         autoencoder::{Autoencoder, AutoencoderConfig},
         clip_text::{CLIPTextConfig, CLIPTextModel},
         denoiser::{Denoiser, DenoiserConfig},
         layers::store_weights_as,
         prompt_embeddings::PromptEmbeddings,
+        t5_encoder::T5Config,
     },
     schedulers::{
         FlowMatchEulerDiscreteScheduler, NoiseSchedule, Scheduler, SchedulerConfig, SchedulerError,
@@ -34,6 +39,7 @@ use burn::{
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use t5_text_encoder::{T5_OF_SD3, followed_by_t5};
 
 const INDEX: &str = "model_index.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
@@ -44,7 +50,8 @@ const TOKENIZER: &str = "tokenizer";
 const DIFFUSERS_WEIGHTS: &str = "diffusion_pytorch_model";
 const TRANSFORMERS_WEIGHTS: &str = "model";
 
-/// A text-to-image model, as diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline` and `FluxPipeline` have it.
+/// A text-to-image model, as diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline`, `StableDiffusion3Pipeline`
+/// and `FluxPipeline` have it.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     /// Configuration of [`Self::denoiser`].
@@ -63,6 +70,8 @@ pub struct Pipeline {
     pub tokenizer: PromptTokenizer,
     /// The second text encoder of models that have two.
     pub second_text_encoder: Option<SecondTextEncoder>,
+    /// The third text encoder of models that have three (SD3).
+    pub third_text_encoder: Option<T5TextEncoder>,
     /// The denoiser that answers negative prompts where another one than [`Self::denoiser`] does (Diffusion-NPO). It is
     /// no part of the folder.
     pub negative_denoiser: Option<Denoiser>,
@@ -128,10 +137,24 @@ impl Pipeline {
         let vae = vae_config.init(device).map_err(PipelineError::model(&format!("{VAE}/config.json")))?;
         let (path, json) = config(files, TEXT_ENCODER)?;
         let text_config = CLIPTextConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-        let mut text_encoder = text_config.init(device).map_err(PipelineError::model(&path))?;
+        let mut text_encoder =
+            text_encoder(&denoiser_config, &text_config, device).map_err(PipelineError::model(&path))?;
         store_weights_as(&mut text_encoder, dtype);
         let second_text_encoder = SecondTextEncoder::load(dtype, files, device)?;
-        parts::check(&denoiser_config, &vae_config, &text_config, second_text_encoder.as_ref())?;
+        let third_text_encoder = match &denoiser_config {
+            DenoiserConfig::Sd3(_) => T5_OF_SD3
+                .config(files)?
+                .map(|config| T5TextEncoder::load(&T5_OF_SD3, config, dtype, files, device))
+                .transpose()?,
+            DenoiserConfig::Unet(_) | DenoiserConfig::Flux(_) => None,
+        };
+        parts::check(&parts::Parts {
+            denoiser: &denoiser_config,
+            vae: &vae_config,
+            text: &text_config,
+            second: second_text_encoder.as_ref(),
+            third: third_text_encoder.as_ref(),
+        })?;
         let folder = component(&denoiser_config).key();
         Ok(Self {
             denoiser: load_part(denoiser, files, folder, DIFFUSERS_WEIGHTS)?,
@@ -139,6 +162,7 @@ impl Pipeline {
             text_encoder: load_part(text_encoder, files, TEXT_ENCODER, TRANSFORMERS_WEIGHTS)?,
             tokenizer: PromptTokenizer::load(files, TOKENIZER, text_config.max_position_embeddings)?,
             second_text_encoder,
+            third_text_encoder,
             negative_denoiser: None,
             clip_skip: 0,
             force_zeros_for_empty_prompt: index.force_zeros_for_empty_prompt,
@@ -169,6 +193,9 @@ impl Pipeline {
         if let Some(second) = &self.second_text_encoder {
             second.add_to(&mut files).await?;
         }
+        if let Some(third) = &self.third_text_encoder {
+            third.add_to(&T5_OF_SD3, &mut files).await?;
+        }
         Ok(files.files)
     }
 
@@ -191,8 +218,8 @@ impl Pipeline {
         steps: usize,
         [height, width]: [usize; 2],
     ) -> Result<Box<dyn Scheduler>, SchedulerError> {
-        if let (SchedulerKind::FlowMatchEuler, SchedulerConfig::FlowMatch(config)) =
-            (kind, &self.scheduler_config)
+        if let (DenoiserConfig::Flux(_), SchedulerKind::FlowMatchEuler, SchedulerConfig::FlowMatch(config)) =
+            (&self.denoiser_config, kind, &self.scheduler_config)
         {
             let patch = self.denoiser_config.patch();
             let mut scheduler = FlowMatchEulerDiscreteScheduler::new(config)?;
@@ -232,16 +259,24 @@ impl Pipeline {
             .into());
         };
         let states = self.text_encoder.states(ids, &self.text_config);
-        second.embeddings(prompts, &states, clip_skip, device)
+        let embeddings = second.embeddings(prompts, &states, clip_skip, device)?;
+        match &self.denoiser_config {
+            DenoiserConfig::Sd3(sd3) => {
+                let third = self.third_text_encoder.as_ref();
+                followed_by_t5(embeddings, third, prompts, sd3.joint_attention_dim, device)
+            }
+            DenoiserConfig::Unet(_) | DenoiserConfig::Flux(_) => Ok(embeddings),
+        }
     }
 
-    /// The end of `prompt` that is too long for the text encoders, if there is one. FLUX reads with T5 what is too long for
-    /// CLIP.
+    /// The end of `prompt` that is too long for the text encoders, if there is one. FLUX and SD3 read with T5 what is too
+    /// long for CLIP.
     pub fn ignored(&self, prompt: &str) -> Option<String> {
-        match &self.second_text_encoder {
-            Some(SecondTextEncoder::T5 { tokenizer, .. }) => tokenizer.ignored(prompt),
-            _ => self.tokenizer.ignored(prompt),
-        }
+        let tokenizer = match (&self.second_text_encoder, &self.third_text_encoder) {
+            (Some(SecondTextEncoder::T5(t5)), _) | (_, Some(t5)) => &t5.tokenizer,
+            _ => &self.tokenizer,
+        };
+        tokenizer.ignored(prompt)
     }
 
     /// As [`Self::encode_prompts`], for one negative prompt. Where it is empty, some models take zeros; and no layer is
@@ -300,9 +335,9 @@ impl Pipeline {
         component(&self.denoiser_config)
     }
 
-    /// By what the sides of pictures must be divisible, in pixels, for latents that the denoiser can take.
-    pub fn size_divisor(&self) -> usize {
-        self.vae_config.downsampling_factor() * self.denoiser_config.patch()
+    /// The sides of pictures that the model takes.
+    pub fn picture_sides(&self) -> PictureSides {
+        PictureSides::new(&self.denoiser_config, &self.vae_config)
     }
 
     /// `model_index.json`, which diffusers reads to know the class of every part.
@@ -314,7 +349,7 @@ impl Pipeline {
             "feature_extractor": absent,
             "image_encoder": absent,
             "scheduler": ["diffusers", self.scheduler_config.class_name()],
-            "text_encoder": ["transformers", CLIPTextConfig::CLASS],
+            "text_encoder": ["transformers", self.text_encoder.class()],
             "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
             "vae": ["diffusers", self.vae_config.class()],
         });
@@ -323,15 +358,23 @@ impl Pipeline {
         match &self.second_text_encoder {
             None => {
                 index["requires_safety_checker"] = false.into();
-                index["safety_checker"] = absent;
+                index["safety_checker"] = absent.clone();
             }
             Some(second) => {
                 index["text_encoder_2"] = serde_json::json!(["transformers", second.class()]);
                 index["tokenizer_2"] = serde_json::json!(["transformers", "PreTrainedTokenizerFast"]);
-                if let SecondTextEncoder::Clip { .. } = second {
+                if let DenoiserConfig::Unet(_) = &self.denoiser_config {
                     index["force_zeros_for_empty_prompt"] = self.force_zeros_for_empty_prompt.into();
                 }
             }
+        }
+        if let DenoiserConfig::Sd3(_) = &self.denoiser_config {
+            let part = |class: &str| match &self.third_text_encoder {
+                Some(_) => serde_json::json!(["transformers", class]),
+                None => absent.clone(),
+            };
+            index["text_encoder_3"] = part(T5Config::CLASS);
+            index["tokenizer_3"] = part("PreTrainedTokenizerFast");
         }
         format!("{index:#}\n").into_bytes()
     }
@@ -340,6 +383,7 @@ impl Pipeline {
     fn class(&self) -> &'static str {
         match (&self.denoiser_config, &self.second_text_encoder) {
             (DenoiserConfig::Flux(_), _) => "FluxPipeline",
+            (DenoiserConfig::Sd3(_), _) => "StableDiffusion3Pipeline",
             (DenoiserConfig::Unet(_), Some(_)) => "StableDiffusionXLPipeline",
             (DenoiserConfig::Unet(_), None) => "StableDiffusionPipeline",
         }
@@ -349,7 +393,7 @@ impl Pipeline {
 fn component(denoiser: &DenoiserConfig) -> Component {
     match denoiser {
         DenoiserConfig::Unet(_) => Component::Unet,
-        DenoiserConfig::Flux(_) => Component::Transformer,
+        DenoiserConfig::Flux(_) | DenoiserConfig::Sd3(_) => Component::Transformer,
     }
 }
 
@@ -360,14 +404,16 @@ fn denoiser_config<F: ModelFiles + ?Sized>(files: &F) -> Result<(String, Vec<u8>
     config(files, if is_transformer { transformer } else { unet })
 }
 
-/// [`Pipeline::size_divisor`] of the model in `files`, of which no weights are read.
-///
-/// # Errors
-/// [`PipelineError`] names the file, and what in it cannot be used.
-pub fn size_divisor<F: ModelFiles + ?Sized>(files: &F) -> Result<usize, PipelineError> {
-    let (path, json) = denoiser_config(files)?;
-    let denoiser = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-    Ok(autoencoder_config(files)?.downsampling_factor() * denoiser.patch())
+/// The first text encoder that goes with `denoiser`: SD3 takes the projection of its vector.
+fn text_encoder(
+    denoiser: &DenoiserConfig,
+    config: &CLIPTextConfig,
+    device: &Device,
+) -> Result<CLIPTextModel, ModelError> {
+    match denoiser {
+        DenoiserConfig::Sd3(_) => config.init_with_projection(device),
+        DenoiserConfig::Unet(_) | DenoiserConfig::Flux(_) => config.init(device),
+    }
 }
 
 fn autoencoder_config<F: ModelFiles + ?Sized>(files: &F) -> Result<AutoencoderConfig, PipelineError> {

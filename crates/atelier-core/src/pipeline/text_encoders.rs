@@ -1,13 +1,16 @@
 //! The second text encoder of models that have two.
 
-use super::{Files, ModelFiles, PipelineError, TRANSFORMERS_WEIGHTS, config, load_part};
+use super::{
+    Files, ModelFiles, PipelineError, T5TextEncoder, TRANSFORMERS_WEIGHTS, config, load_part,
+    t5_text_encoder::T5_OF_FLUX,
+};
 use crate::{
     models::{
         ModelConfig,
-        clip_text::{CLIPTextConfig, CLIPTextModelWithProjection, CLIPTextStates},
+        clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextStates},
         layers::{Adaptable, LayerMut, store_weights_as},
         prompt_embeddings::PromptEmbeddings,
-        t5_encoder::{T5Config, T5EncoderModel},
+        t5_encoder::T5Config,
     },
     text::PromptTokenizer,
 };
@@ -17,11 +20,8 @@ use serde::Deserialize;
 pub(super) const FOLDER: &str = "text_encoder_2";
 const TOKENIZER: &str = "tokenizer_2";
 
-/// SDXL takes the states of the last layer but one, of both encoders.
-const SDXL_SKIPPED_LAYERS: usize = 1;
-
-/// Tokens that FLUX reads of a prompt (`max_sequence_length` of diffusers' pipeline).
-pub(super) const T5_TOKENS: usize = 512;
+/// SDXL and SD3 take the states of the last layer but one, of both CLIP encoders.
+const SKIPPED_LAYERS: usize = 1;
 
 /// The configuration of a second text encoder.
 pub(super) enum SecondTextEncoderConfig {
@@ -56,24 +56,17 @@ impl SecondTextEncoderConfig {
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "a model has one")]
 pub enum SecondTextEncoder {
-    /// That of SDXL.
+    /// That of SDXL and SD3.
     Clip {
         /// Configuration of the encoder.
         config: CLIPTextConfig,
-        /// The encoder.
-        model: CLIPTextModelWithProjection,
+        /// The encoder, with the projection of the prompt's vector.
+        model: CLIPTextModel,
         /// The tokenizer.
         tokenizer: PromptTokenizer,
     },
     /// That of FLUX.
-    T5 {
-        /// Configuration of the encoder.
-        config: T5Config,
-        /// The encoder.
-        model: T5EncoderModel,
-        /// The tokenizer.
-        tokenizer: PromptTokenizer,
-    },
+    T5(T5TextEncoder),
 }
 
 impl SecondTextEncoder {
@@ -86,13 +79,7 @@ impl SecondTextEncoder {
         let Some((path, config)) = SecondTextEncoderConfig::read(files)? else { return Ok(None) };
         Ok(Some(match config {
             SecondTextEncoderConfig::T5(config) => {
-                let mut model = config.init(device).map_err(PipelineError::model(&path))?;
-                store_weights_as(&mut model, dtype);
-                Self::T5 {
-                    model: load_part(model, files, FOLDER, TRANSFORMERS_WEIGHTS)?,
-                    tokenizer: PromptTokenizer::load(files, TOKENIZER, T5_TOKENS)?,
-                    config,
-                }
+                Self::T5(T5TextEncoder::load(&T5_OF_FLUX, (path, config), dtype, files, device)?)
             }
             SecondTextEncoderConfig::Clip(config) => {
                 let mut model = config.init_with_projection(device).map_err(PipelineError::model(&path))?;
@@ -109,31 +96,24 @@ impl SecondTextEncoder {
     /// The class in transformers.
     pub(super) fn class(&self) -> &'static str {
         match self {
-            Self::Clip { .. } => "CLIPTextModelWithProjection",
-            Self::T5 { .. } => T5Config::CLASS,
-        }
-    }
-
-    /// The tokenizer, set to the encoder's length.
-    pub fn tokenizer(&self) -> &PromptTokenizer {
-        match self {
-            Self::Clip { tokenizer, .. } | Self::T5 { tokenizer, .. } => tokenizer,
+            Self::Clip { model, .. } => model.class(),
+            Self::T5(_) => T5Config::CLASS,
         }
     }
 
     pub(super) async fn add_to(&self, files: &mut Files) -> Result<(), PipelineError> {
-        files.add_tokenizer(TOKENIZER, self.tokenizer());
         match self {
-            Self::Clip { config, model, .. } => {
+            Self::Clip { config, model, tokenizer } => {
+                files.add_tokenizer(TOKENIZER, tokenizer);
                 files.add_part(FOLDER, TRANSFORMERS_WEIGHTS, model, config.to_json()).await
             }
-            Self::T5 { config, model, .. } => {
-                files.add_part(FOLDER, TRANSFORMERS_WEIGHTS, model, config.to_json()).await
-            }
+            Self::T5(t5) => t5.add_to(&T5_OF_FLUX, files).await,
         }
     }
 
-    /// What a denoiser gets of `prompts`, of which the first encoder made `first`.
+    /// What a denoiser gets of `prompts`, of which the first encoder made `first`: the states of both CLIP encoders side by
+    /// side, with the vectors of those that project one (of SDXL the second, of SD3 both); or the states of T5 with the
+    /// vector of the first.
     pub(super) fn embeddings(
         &self,
         prompts: &[&str],
@@ -141,15 +121,15 @@ impl SecondTextEncoder {
         clip_skip: usize,
         device: &Device,
     ) -> Result<PromptEmbeddings, PipelineError> {
-        let ids = self.tokenizer().encode(prompts, device)?;
         let (prompt_embeds, pooled) = match self {
-            Self::Clip { config, model, .. } => {
-                let (second, text_embeds) = model.states(ids, config);
-                let layers = SDXL_SKIPPED_LAYERS + clip_skip;
+            Self::Clip { config, model, tokenizer } => {
+                let second = model.states(tokenizer.encode(prompts, device)?, config);
+                let layers = SKIPPED_LAYERS + clip_skip;
                 let states = vec![first.hidden_state(layers), second.hidden_state(layers)];
-                (Tensor::cat(states, 2), text_embeds)
+                let vectors = first.text_embeds.clone().into_iter().chain(second.text_embeds).collect();
+                (Tensor::cat(states, 2), Tensor::cat(vectors, 1))
             }
-            Self::T5 { model, .. } => (model.forward(ids), first.pooler_output.clone()),
+            Self::T5(t5) => (t5.states(prompts, device)?, first.pooler_output.clone()),
         };
         Ok(PromptEmbeddings { pooled_prompt_embeds: Some(pooled), ..prompt_embeds.into() })
     }
@@ -159,7 +139,7 @@ impl Adaptable for SecondTextEncoder {
     fn visit_layers(&mut self, name: &str, visitor: &mut dyn FnMut(&str, LayerMut<'_>)) {
         match self {
             Self::Clip { model, .. } => model.visit_layers(name, visitor),
-            Self::T5 { model, .. } => model.visit_layers(name, visitor),
+            Self::T5(t5) => t5.model.visit_layers(name, visitor),
         }
     }
 }

@@ -3,7 +3,6 @@
 use atelier_core::models::{
     denoiser::{Denoiser, DenoiserConfig},
     layers::{Adaptable, LayerMut},
-    transformer_flux::FluxTransformer2DModelConfig,
     unet_2d_condition::UNet2DConditionModelConfig,
 };
 
@@ -78,6 +77,7 @@ impl Pass<'_> {
             "time_embedding.",
             "add_embedding.",
             "x_embedder",
+            "pos_embed.",
             "context_embedder",
             "time_text_embed.",
         ];
@@ -90,16 +90,21 @@ impl Pass<'_> {
     fn blocks(&self) -> Vec<Block> {
         match self.config {
             DenoiserConfig::Unet(config) => self.unet_blocks(config),
-            DenoiserConfig::Flux(config) => self.flux_blocks(config),
+            DenoiserConfig::Flux(config) => {
+                self.transformer_blocks(config.num_attention_heads, config.attention_head_dim)
+            }
+            DenoiserConfig::Sd3(config) => {
+                self.transformer_blocks(config.num_attention_heads, config.attention_head_dim)
+            }
         }
     }
 
-    /// With the factors of a UNet's transformers, which nobody has compared with a run of FLUX.
-    fn flux_blocks(&self, config: &FluxTransformer2DModelConfig) -> Vec<Block> {
-        let channels = (config.num_attention_heads * config.attention_head_dim) as f64;
+    /// With the factors of a UNet's transformers, which nobody has compared with a run of FLUX or SD3.
+    fn transformer_blocks(&self, heads: usize, head_channels: usize) -> Vec<Block> {
+        let channels = (heads * head_channels) as f64;
         let patches: usize = self.latents.iter().map(|side| side / self.config.patch()).product();
         let tokens = (patches + self.tokens) as f64;
-        let scores = config.num_attention_heads as f64 * tokens * tokens;
+        let scores = heads as f64 * tokens * tokens;
         let mut blocks: Vec<Block> = Vec::new();
         self.denoiser.clone().visit_layers("", &mut |name, layer| {
             let parts: Vec<&str> = name.split('.').collect();

@@ -46,9 +46,10 @@ fn measured<M: Module>(module: &M) -> u64 {
 #[test]
 fn counted_parts_are_what_a_loaded_model_takes() {
     let device = Device::flex();
-    for model in ["models/painter", "crates/atelier-core/tests/fixtures/pipelines/sdxl"] {
+    let fixture = |name: &str| format!("crates/atelier-core/tests/fixtures/pipelines/{name}");
+    for model in ["models/painter".to_owned(), fixture("sdxl"), fixture("sd3")] {
         for base_precision in [BasePrecision::F32, BasePrecision::F16] {
-            let options = TrainOptions { lora_rank: 3, base_precision, ..options(model) };
+            let options = TrainOptions { lora_rank: 3, base_precision, ..options(&model) };
             let plan = plan(&options, None);
             let dtype = base_precision.dtype_on(&device).expect("supported");
             let pipeline = Pipeline::load_stored_as(dtype, &options.model as &Path, &device).expect("loads");
@@ -56,8 +57,11 @@ fn counted_parts_are_what_a_loaded_model_takes() {
             assert_eq!(bytes(&plan, "weights of the text encoder"), measured(&pipeline.text_encoder));
             assert_eq!(bytes(&plan, "weights of the autoencoder"), measured(&pipeline.vae));
             if let Some(second) = &pipeline.second_text_encoder {
-                let SecondTextEncoder::Clip { model, .. } = second else { panic!("the fixture is SDXL") };
+                let SecondTextEncoder::Clip { model, .. } = second else { panic!("no fixture has T5 there") };
                 assert_eq!(bytes(&plan, "weights of the second text encoder"), measured(model));
+            }
+            if let Some(third) = &pipeline.third_text_encoder {
+                assert_eq!(bytes(&plan, "weights of the third text encoder"), measured(&third.model));
             }
             let config = options.lora().expect("a LoRA");
             let adapter = LoraAdapter::new(&pipeline.denoiser, &config, &mut NoiseSource::new(0), &device);

@@ -1,0 +1,34 @@
+//! How large the pictures of a model can be.
+
+use super::{ModelFiles, PipelineError, autoencoder_config, denoiser_config};
+use crate::models::{autoencoder::AutoencoderConfig, denoiser::DenoiserConfig};
+
+/// The sides of pictures that a model takes, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureSides {
+    /// By what both must be divisible, for latents that the denoiser can take.
+    pub divisor: usize,
+    /// The longest, if there is one.
+    pub longest: Option<usize>,
+}
+
+impl PictureSides {
+    /// Of a model with these parts.
+    pub fn new(denoiser: &DenoiserConfig, vae: &AutoencoderConfig) -> Self {
+        let factor = vae.downsampling_factor();
+        Self {
+            divisor: factor * denoiser.patch(),
+            longest: denoiser.longest_side().map(|latents| latents * factor),
+        }
+    }
+
+    /// Of the model in `files`, of which no weights are read.
+    ///
+    /// # Errors
+    /// [`PipelineError`] names the file, and what in it cannot be used.
+    pub fn read<F: ModelFiles + ?Sized>(files: &F) -> Result<Self, PipelineError> {
+        let (path, json) = denoiser_config(files)?;
+        let denoiser = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
+        Ok(Self::new(&denoiser, &autoencoder_config(files)?))
+    }
+}
