@@ -10,7 +10,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{atelier, error_of, succeed};
+use support::{atelier, error_of, losses, succeed};
 
 /// A folder with tiny data and a tiny model.
 struct Workshop {
@@ -138,12 +138,7 @@ fn every_objective_lowers_its_loss() {
             more.extend(["--auxiliary", &auxiliary]);
         }
         workshop.succeed("align", objective, &more);
-        let metrics = fs::read_to_string(workshop.path(objective).join("metrics.jsonl")).expect("metrics");
-        let losses: Vec<f64> = metrics
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
-            .map(|record| record["loss"].as_f64().expect("a loss"))
-            .collect();
+        let losses = losses(&workshop.path(objective));
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let (first, last) = (mean(&losses[..15]), mean(&losses[losses.len() - 15..]));
         assert!(last < first, "{objective}: {first} became {last}");

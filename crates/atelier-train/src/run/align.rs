@@ -6,7 +6,7 @@ use crate::{
     error::TrainError,
     framing::Framing,
     options::{ObjectiveKind, TrainOptions},
-    tasks::{CpoTask, KtoTask, Noising, Pair, PairTask, SftTask, pairs, score},
+    tasks::{CpoTask, KtoTask, Noising, Pair, PairTask, SftTask, pairs},
     text_states::TextStates,
     trainer::{Events, train},
 };
@@ -43,7 +43,7 @@ pub fn align(
     let states = TextStates::new(&pipeline, options.cache_dir.as_deref(), &device)?;
     let noising = Noising::new(&pipeline.scheduler_config, options.snr_gamma)?;
     let model = trained(&pipeline, options, &device)?;
-    let liked: Vec<bool> = data.labels.iter().map(|labels| score(labels) > 0).collect();
+    let liked: Vec<bool> = data.labels.iter().map(|labels| labels.score() > 0).collect();
     let model = match (options.objective, auxiliary) {
         (ObjectiveKind::Cpo, Some(auxiliary)) => {
             let (captions, labels) = (&data.captions, &data.labels);

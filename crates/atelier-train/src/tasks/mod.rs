@@ -14,6 +14,6 @@ pub use cpo::CpoTask;
 pub use denoiser::{DenoiserTask, DenoiserWithText};
 pub use kto::KtoTask;
 pub use noising::{NoisedBatch, Noising};
-pub use pairs::{Pair, PairTask, pairs, score};
+pub use pairs::{Pair, PairTask, pairs};
 pub use sft::SftTask;
 pub use trained::{Dropout, TrainedDenoiser};

@@ -32,11 +32,6 @@ pub struct Pair {
     pub losing: usize,
 }
 
-/// How good a picture is: its positive attributes less its negative ones.
-pub fn score(labels: &Labels) -> i64 {
-    labels.positive.len() as i64 - labels.negative.len() as i64
-}
-
 /// The best picture of every caption with its worst, the second best with the second worst, and so on; never two of one
 /// score, nor of different `sizes` in training: a pair shares its noise.
 pub fn pairs(captions: &[String], labels: &[Labels], sizes: &[[u32; 2]]) -> Vec<Pair> {
@@ -46,11 +41,11 @@ pub fn pairs(captions: &[String], labels: &[Labels], sizes: &[[u32; 2]]) -> Vec<
     }
     let mut pairs = Vec::new();
     for mut group in groups.into_values() {
-        group.sort_by_key(|&index| std::cmp::Reverse(score(&labels[index])));
+        group.sort_by_key(|&index| std::cmp::Reverse(labels[index].score()));
         let half = group.len() / 2;
         let candidates = group[..half].iter().zip(group.iter().rev());
         let differ =
-            |&(&winning, &losing): &(&usize, &usize)| score(&labels[winning]) > score(&labels[losing]);
+            |&(&winning, &losing): &(&usize, &usize)| labels[winning].score() > labels[losing].score();
         pairs.extend(candidates.filter(differ).map(|(&winning, &losing)| Pair { winning, losing }));
     }
     pairs
