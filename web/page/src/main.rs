@@ -1,14 +1,10 @@
-//! The page: loads the core crate, names the device it computes on, and computes there.
+//! The page: what a visitor sees.
 //!
 //! It is a program for browsers: `cargo xtask site` builds it into `dist/`.
 #![recursion_limit = "256"]
 
 #[cfg(target_arch = "wasm32")]
-mod adapter;
-#[cfg(target_arch = "wasm32")]
 mod page;
-#[cfg(target_arch = "wasm32")]
-mod trial;
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
@@ -18,5 +14,5 @@ fn main() {
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {
-    eprintln!("atelier-web runs in a browser: `cargo xtask site` builds the page into dist/");
+    eprintln!("atelier-web-page runs in a browser: `cargo xtask site` builds the page into dist/");
 }
