@@ -1,14 +1,15 @@
 //! Explaining whole pictures: which leaves to ask for, calibration, and maps to look at.
 
-use crate::{error::TrainError, picture, trainer::device_of};
+use crate::{error::TrainError, trainer::device_of};
 use atelier_core::{
     explanation::{
-        Calibration, Explainer, ExplanationError, ExplanationOptions, LeafExplanation, NodeSummary, summarise,
+        Calibration, Explainer, ExplanationError, ExplanationOptions, LeafExplanation, NodeSummary,
+        leaf_prompts, summarise,
     },
+    picture::to_tensor,
     pipeline::{Pipeline, SizeConditions},
 };
-use atelier_criteria::{CriteriaTree, Labels, prompt::Prompt};
-use burn::tensor::{Tensor, TensorData};
+use atelier_criteria::{CriteriaTree, Labels};
 use image::RgbImage;
 use serde::Serialize;
 
@@ -96,24 +97,16 @@ impl<'a> PictureExplainer<'a> {
                 .map_err(failed)?;
         let (width, height) = (image.width() as usize, image.height() as usize);
         let sizes = [SizeConditions::whole(height, width)];
-        let pixels =
-            Tensor::from_data(TensorData::new(picture::to_chw(image), [1, 3, height, width]), &device);
-        let noisy = explainer.picture(&self.auxiliary.encode_pictures(pixels));
+        let noisy = explainer.picture(&self.auxiliary.encode_pictures(to_tensor([image], &device)));
         ids.iter()
             .map(|id| {
                 let leaf = self.tree.require_leaf(id)?;
-                let prompt = |positive: Vec<String>, negative: Vec<String>| {
-                    Prompt { caption: caption.to_owned(), positive, negative }.compose()
-                };
-                let prompts = [
-                    prompt(vec![leaf.positive.phrase.clone()], Vec::new()),
-                    prompt(Vec::new(), vec![leaf.negative.phrase.clone()]),
-                ];
                 let embeddings = |prompt: &str| {
                     let prompt = self.auxiliary.encode_prompts(&[prompt], &device)?;
                     Ok::<_, TrainError>(self.auxiliary.with_sizes(prompt, &sizes))
                 };
-                let (positive, negative) = (embeddings(&prompts[0])?, embeddings(&prompts[1])?);
+                let [positive, negative] = leaf_prompts(caption, leaf);
+                let (positive, negative) = (embeddings(&positive)?, embeddings(&negative)?);
                 futures_lite::future::block_on(explainer.leaf(&noisy, id, &positive, &negative))
                     .map_err(failed)
             })

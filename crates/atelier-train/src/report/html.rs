@@ -2,7 +2,7 @@
 
 use super::{ExplainedPair, Report, chart};
 use crate::{error::TrainError, evaluation::FALSE_FINDINGS, explanations::PictureExplanation, picture};
-use atelier_core::explanation::LeafExplanation;
+use atelier_core::{explanation::LeafExplanation, picture::encode_png};
 use atelier_criteria::{CriteriaTree, Leaf, Node};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{RgbImage, imageops};
@@ -251,7 +251,7 @@ fn training(report: &Report, body: &mut String) {
 fn image(picture: &RgbImage, alternative: &str) -> Result<String, TrainError> {
     let (width, height) = picture.dimensions();
     let enlarged = imageops::resize(picture, 2 * width, 2 * height, imageops::FilterType::CatmullRom);
-    let bytes = picture::encode_png(&enlarged, &[])
+    let bytes = encode_png(&enlarged, &[])
         .map_err(|source| picture::PictureError::Encode { path: "report.html".into(), source })?;
     Ok(format!("<img src=\"data:image/png;base64,{}\" alt=\"{alternative}\">", STANDARD.encode(bytes)))
 }
