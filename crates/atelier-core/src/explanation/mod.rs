@@ -17,7 +17,9 @@ mod explainer;
 mod prompts;
 mod summary;
 
-pub use calibration::{Calibration, LeafCalibration, expected_calibration_error};
+pub use calibration::{
+    Calibration, LeafCalibration, READ_FROM, area_under_curve, expected_calibration_error,
+};
 pub use explainer::{
     ExplainedPicture, Explainer, ExplanationError, ExplanationOptions, LeafEvidence, LeafExplanation,
 };
