@@ -36,8 +36,10 @@ fn what_is_calibrated_is_explained() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = paintings(folder.path());
     let text = |name: &str| folder.path().join(name).display().to_string();
-    let (model, data_text, calibration) = (shipped("auxiliary"), data.display().to_string(), text("calibration.json"));
-    let arguments = ["calibrate", "--model", &model, "--data", &data_text, "--count", "4", "--out", &calibration];
+    let (model, data_text, calibration) =
+        (shipped("auxiliary"), data.display().to_string(), text("calibration.json"));
+    let arguments =
+        ["calibrate", "--model", &model, "--data", &data_text, "--count", "4", "--out", &calibration];
     succeed(&[&arguments[..], &QUICK].concat());
     let found: Value = serde_json::from_slice(&fs::read(&calibration).expect("a file")).expect("JSON");
     let (leaves, areas) = (&found["leaves"], found["areas_under_curve"].as_object().expect("areas"));
@@ -50,7 +52,14 @@ fn what_is_calibrated_is_explained() {
 
     let (picture, report) = (picture_in(&data), text("report"));
     let explain = ["explain", &picture, "--model", &model, "--calibration", &calibration, "--out", &report];
-    let two = ["--caption", "a seascape", "--leaf", CLEAN, "--leaf", "composition.division.horizon.levelness.level"];
+    let two = [
+        "--caption",
+        "a seascape",
+        "--leaf",
+        CLEAN,
+        "--leaf",
+        "composition.division.horizon.levelness.level",
+    ];
     let found = json_of(&mut atelier(&[&explain[..], &two, &QUICK, &["--json"]].concat()));
     assert_eq!(found.as_array().map(Vec::len), Some(1));
     let leaves = found[0]["leaves"].as_array().expect("leaves");
@@ -66,7 +75,8 @@ fn what_is_calibrated_is_explained() {
     assert!(page.contains("clean colour") || page.contains("muddy colour"), "words for people");
     assert!(!page.contains("http") && !page.contains("<script"), "not self-contained");
     let written: Value =
-        serde_json::from_slice(&fs::read(folder.path().join("report/explanations.json")).expect("a file")).expect("JSON");
+        serde_json::from_slice(&fs::read(folder.path().join("report/explanations.json")).expect("a file"))
+            .expect("JSON");
     assert_eq!(written, found);
 }
 
@@ -74,7 +84,8 @@ fn what_is_calibrated_is_explained() {
 fn a_denoiser_alone_is_completed_and_stays_the_same_when_written_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = paintings(folder.path());
-    let (whole, alone, picture) = (folder.path().join("whole"), folder.path().join("alone"), picture_in(&data));
+    let (whole, alone, picture) =
+        (folder.path().join("whole"), folder.path().join("alone"), picture_in(&data));
     let (whole_text, alone_text) = (whole.display().to_string(), alone.display().to_string());
     succeed(&["convert", "--model", &shipped("auxiliary"), "--out", &whole_text]);
     assert!(whole.join("model_index.json").is_file() && whole.join("vae/config.json").is_file());
@@ -86,7 +97,8 @@ fn a_denoiser_alone_is_completed_and_stays_the_same_when_written_whole() {
     assert_eq!(of(&shipped("auxiliary")), of(&alone_text));
     let calibration = Path::new(&shipped("auxiliary")).join("calibration.json").display().to_string();
     let explained = |model: &str| {
-        let explain = ["explain", &picture, "--model", model, "--calibration", &calibration, "--leaf", CLEAN, "--json"];
+        let explain =
+            ["explain", &picture, "--model", model, "--calibration", &calibration, "--leaf", CLEAN, "--json"];
         json_of(&mut atelier(&[&explain[..], &QUICK].concat()))
     };
     assert_eq!(explained(&whole_text), explained(&alone_text));

@@ -84,15 +84,14 @@ pub fn save_parts(
     Ok(atomic::replace_directory(&temporary.keep(), path)?)
 }
 
-/// Loads `--model`, once it is clear that it takes pictures of `--size`.
+/// Loads `--model`, once it is clear that it takes pictures of `--size` and `--gradient-checkpointing`.
 fn load_model(options: &TrainOptions, device: &Device) -> Result<Pipeline, TrainError> {
     required(&options.model, "--model")?;
     check_size(options, PictureSides::read(options.model.as_path())?)?;
+    check_checkpointing(options, &Pipeline::read_denoiser_config(options.model.as_path())?)?;
     tracing::info!(path = %options.model.display(), "loading a model");
     let dtype = options.base_precision.dtype_on(device)?;
-    let pipeline = Pipeline::load_stored_as(dtype, options.model.as_path(), device)?;
-    check_checkpointing(options, &pipeline.denoiser_config)?;
-    Ok(pipeline)
+    Ok(Pipeline::load_stored_as(dtype, options.model.as_path(), device)?)
 }
 
 /// Whether a model that takes pictures of `sides` takes those of `options`.
