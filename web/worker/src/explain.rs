@@ -75,10 +75,11 @@ pub async fn explain(
     Ok(())
 }
 
-/// The leaves that the model was taught, those that it reads best first: where a small difference of errors says much.
+/// The leaves that the model was taught, those that it reads best first.
 fn taught(calibration: &Calibration) -> Vec<String> {
     let mut leaves: Vec<_> = calibration.leaves.iter().collect();
-    leaves.sort_by(|(_, first), (_, second)| second.scale.total_cmp(&first.scale));
+    let area = |id: &String| calibration.areas_under_curve.get(id).copied().unwrap_or_default();
+    leaves.sort_by(|(first, _), (second, _)| area(second).total_cmp(&area(first)));
     leaves.into_iter().map(|(id, _)| id.clone()).collect()
 }
 
