@@ -4,8 +4,6 @@
 //! the halves of the last modulation the other way round: see `convert_flux_transformer_checkpoint_to_diffusers` in diffusers'
 //! `scripts/convert_flux_to_diffusers.py`.
 
-use std::collections::BTreeMap;
-
 /// What one layer of the original code is in diffusers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OriginalLayer {
