@@ -7,70 +7,55 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::Output,
     time::SystemTime,
 };
-use support::atelier;
+use support::{atelier, workshop::Workshop};
 
 const CLEAN: &str = "color-relations.purity.mixture.cleanliness.clean";
 const LEVEL: &str = "composition.division.horizon.levelness.level";
 
 /// Pictures of three shapes, four of each, and a tiny model.
-struct Workshop {
-    folder: tempfile::TempDir,
+fn workshop() -> Workshop {
+    let workshop = Workshop::empty(&[["--train-batch-size", "3"]]);
+    let train = workshop.path("data/train");
+    fs::create_dir_all(&train).expect("made");
+    let mut metadata = String::new();
+    for (shape, size) in [[60, 20], [20, 60], [40, 40]].into_iter().enumerate() {
+        for index in 0..4 {
+            let name = format!("{shape}-{index}.png");
+            paint(&train.join(&name), size, 60 * index as u8);
+            let (positive, negative) = ([CLEAN], [LEVEL]);
+            let side = if index == 0 { "on the left" } else { "" };
+            let text = format!("a tree {side}").trim().to_owned();
+            let record = serde_json::json!({
+                "file_name": name, "text": text, "positive": positive, "negative": negative
+            });
+            metadata += &format!("{record}\n");
+        }
+    }
+    fs::write(train.join("metadata.jsonl"), metadata).expect("written");
+    workshop.train("pretrain", "base", &["--autoencoder-steps", "2", "--max-train-steps", "2"]);
+    workshop
 }
 
-impl Workshop {
-    fn new() -> Self {
-        let workshop = Self { folder: tempfile::tempdir().expect("a folder") };
-        let train = workshop.path("data/train");
-        fs::create_dir_all(&train).expect("made");
-        let mut metadata = String::new();
-        for (shape, size) in [[60, 20], [20, 60], [40, 40]].into_iter().enumerate() {
-            for index in 0..4 {
-                let name = format!("{shape}-{index}.png");
-                paint(&train.join(&name), size, 60 * index as u8);
-                let (positive, negative) = ([CLEAN], [LEVEL]);
-                let side = if index == 0 { "on the left" } else { "" };
-                let text = format!("a tree {side}").trim().to_owned();
-                let record = serde_json::json!({
-                    "file_name": name, "text": text, "positive": positive, "negative": negative
-                });
-                metadata += &format!("{record}\n");
-            }
-        }
-        fs::write(train.join("metadata.jsonl"), metadata).expect("written");
-        let steps = ["--autoencoder-steps", "2", "--max-train-steps", "2"];
-        succeed_with(&workshop.run("pretrain", "base", &steps));
-        workshop
-    }
+/// Runs `atelier train RUN`; gives all that it logs.
+fn logged(workshop: &Workshop, run: &str, out: &str, more: &[&str]) -> String {
+    let output = workshop.command(run, out, more).env("RUST_LOG", "atelier=info").output();
+    let output = output.expect("the binary runs");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{log}");
+    without_colours(&log)
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
+/// Stage 1; gives its log.
+fn sft(workshop: &Workshop, out: &str, more: &[&str]) -> String {
+    let base = workshop.text("base/model");
+    logged(workshop, "sft", out, &[&["--model", &base][..], more].concat())
+}
 
-    fn text(&self, name: &str) -> String {
-        self.path(name).display().to_string()
-    }
-
-    /// `atelier train RUN` into the folder `out`, with all that it logs.
-    fn run(&self, run: &str, out: &str, more: &[&str]) -> Output {
-        let (data, out) = (self.text("data"), self.text(out));
-        let mut arguments = vec!["train", run, "--data", &data, "--output-dir", &out, "--device", "cpu"];
-        arguments.extend(["--size", "32", "--train-batch-size", "3", "--validation-steps", "0"]);
-        arguments.extend(more);
-        atelier(&arguments).env("RUST_LOG", "atelier=info").output().expect("the binary runs")
-    }
-
-    /// Stage 1; gives its log.
-    fn sft(&self, out: &str, more: &[&str]) -> String {
-        let base = self.text("base/model");
-        succeed_with(&self.run("sft", out, &[&["--model", &base][..], more].concat()))
-    }
-
-    fn weights(&self, out: &str) -> Vec<u8> {
-        fs::read(self.path(out).join("model/unet/diffusion_pytorch_model.safetensors")).expect("weights")
-    }
+fn weights(workshop: &Workshop, out: &str) -> Vec<u8> {
+    let file = "model/unet/diffusion_pytorch_model.safetensors";
+    fs::read(workshop.path(out).join(file)).expect("weights")
 }
 
 /// A picture that differs from its mirror image and from place to place.
@@ -81,12 +66,9 @@ fn paint(path: &Path, [width, height]: [u32; 2], blue: u8) {
     picture.save(path).expect("written");
 }
 
-/// What a command that succeeded logged, without colours.
-fn succeed_with(output: &Output) -> String {
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{log}");
+fn without_colours(log: &str) -> String {
     let mut plain = String::new();
-    let mut rest = log.as_str();
+    let mut rest = log;
     while let Some((before, escape)) = rest.split_once('\u{1b}') {
         plain += before;
         rest = escape.split_once('m').map_or("", |(_, after)| after);
@@ -110,10 +92,10 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
 
 #[test]
 fn pictures_of_three_shapes_train_in_buckets_and_resume_to_the_same_bits() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let views = ["--aspect-ratio-buckets", "--random-flip", "--random-crop", "--crop-variants", "3"];
     let more = [&views[..], &["--max-train-steps", "14", "--checkpointing-steps", "5"]].concat();
-    let log = workshop.sft("straight", &more);
+    let log = sft(&workshop, "straight", &more);
     assert!(!log.contains("lose attributes"), "the buckets have the shapes of the pictures: {log}");
     let state = fs::read_to_string(workshop.path("straight/checkpoint-000005/state.json")).expect("a state");
     let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
@@ -123,12 +105,12 @@ fn pictures_of_three_shapes_train_in_buckets_and_resume_to_the_same_bits() {
     let checkpoint = "checkpoint-000005";
     fs::rename(workshop.path("straight").join(checkpoint), workshop.path("resumed").join(checkpoint))
         .expect("moved");
-    workshop.sft("resumed", &[&more[..], &["--resume"]].concat());
-    assert!(workshop.weights("straight") == workshop.weights("resumed"), "resuming is exact");
+    sft(&workshop, "resumed", &[&more[..], &["--resume"]].concat());
+    assert!(weights(&workshop, "straight") == weights(&workshop, "resumed"), "resuming is exact");
     // Squares of the same pictures are other data, and cut two thirds of most pictures away.
-    let log = workshop.sft("squares", &more[1..]);
+    let log = sft(&workshop, "squares", &more[1..]);
     assert!(log.contains("pictures=8") && log.contains("--aspect-ratio-buckets cuts less"), "{log}");
-    assert!(workshop.weights("straight") != workshop.weights("squares"));
+    assert!(weights(&workshop, "straight") != weights(&workshop, "squares"));
     let config = fs::read_to_string(workshop.path("straight/config.toml")).expect("options");
     assert!(
         config.contains("aspect-ratio-buckets = true") && config.contains("crop-variants = 3"),
@@ -138,7 +120,7 @@ fn pictures_of_three_shapes_train_in_buckets_and_resume_to_the_same_bits() {
 
 #[test]
 fn every_objective_takes_buckets_and_random_views() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     // Of one caption, some better than others.
     let metadata = workshop.path("data/train/metadata.jsonl");
     let lines = fs::read_to_string(&metadata).expect("metadata");
@@ -162,18 +144,18 @@ fn every_objective_takes_buckets_and_random_views() {
             (_, "align") => more.extend(["--objective", objective]),
             _ => more.extend(["--autoencoder-steps", "1"]),
         }
-        succeed_with(&workshop.run(run, objective, &more));
+        workshop.train(run, objective, &more);
     }
 }
 
 #[test]
 fn a_cache_serves_the_next_run_and_broken_files_in_it_are_made_anew() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let cache = workshop.text("cache");
     let steps = ["--max-train-steps", "6", "--random-flip"];
     let more = [&steps[..], &["--cache-dir", &cache]].concat();
-    workshop.sft("uncached", &steps);
-    let log = workshop.sft("first", &more);
+    sft(&workshop, "uncached", &steps);
+    let log = sft(&workshop, "first", &more);
     assert!(log.contains("cached=0 encoded=12"), "{log}");
     let kept = files(&workshop.path("cache"));
     let of = |kind: &str| -> Vec<PathBuf> {
@@ -183,11 +165,14 @@ fn a_cache_serves_the_next_run_and_broken_files_in_it_are_made_anew() {
     // One picture of each shape has a caption that names a side.
     assert_eq!(latents.len(), 2 * 12 - 3);
     assert!(!texts.is_empty());
-    let log = workshop.sft("second", &more);
+    let log = sft(&workshop, "second", &more);
     assert!(log.contains("cached=12 encoded=0") && !log.contains("made anew"), "{log}");
     assert!(files(&workshop.path("cache")) == kept, "nothing is written again");
     for run in ["first", "second"] {
-        assert!(workshop.weights(run) == workshop.weights("uncached"), "{run}: a cache changes no weight");
+        assert!(
+            weights(&workshop, run) == weights(&workshop, "uncached"),
+            "{run}: a cache changes no weight"
+        );
     }
 
     // Half a file, another program's, another picture's, and half a text.
@@ -197,25 +182,25 @@ fn a_cache_serves_the_next_run_and_broken_files_in_it_are_made_anew() {
     fs::write(&latents[2], &kept[&latents[3]].0).expect("written");
     let text = &kept[&texts[0]].0;
     fs::write(&texts[0], &text[..text.len() - 1]).expect("written");
-    let log = workshop.sft("repaired", &more);
+    let log = sft(&workshop, "repaired", &more);
     for broken in [&latents[0], &latents[1], &latents[2], &texts[0]] {
         let name = broken.file_name().expect("a name").to_string_lossy();
         assert!(log.lines().any(|line| line.contains(&*name) && line.contains("made anew")), "{name}: {log}");
     }
-    assert!(workshop.weights("repaired") == workshop.weights("first"));
+    assert!(weights(&workshop, "repaired") == weights(&workshop, "first"));
     let repaired = files(&workshop.path("cache"));
     assert!(kept.iter().all(|(path, (bytes, _))| repaired[path].0 == *bytes), "as they were before");
 
     // A picture that was painted over.
     paint(&workshop.path("data/train/2-3.png"), [40, 40], 7);
-    let log = workshop.sft("repainted", &more);
+    let log = sft(&workshop, "repainted", &more);
     assert!(log.contains("cached=11 encoded=1") && log.contains("picture-"), "{log}");
-    assert!(workshop.weights("repainted") != workshop.weights("first"));
+    assert!(weights(&workshop, "repainted") != weights(&workshop, "first"));
 }
 
 #[test]
 fn the_prompts_of_alignment_are_few_enough_to_be_kept() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let metadata = workshop.path("data/train/metadata.jsonl");
     let [first, second, third] = ["hue", "chroma", "clean"].map(|word| {
         let tree = atelier_criteria::CriteriaTree::embedded();
@@ -229,7 +214,7 @@ fn the_prompts_of_alignment_are_few_enough_to_be_kept() {
     let prompts = |seed: &str| {
         let mut more = vec!["--model", base.as_str(), "--auxiliary", &base, "--max-train-steps", "4"];
         more.extend(["--cache-dir", &cache, "--seed", seed, "--aspect-ratio-buckets"]);
-        succeed_with(&workshop.run("cpo", "aligned", &more));
+        workshop.train("cpo", "aligned", &more);
         files(&workshop.path("cache"))
             .into_keys()
             .filter(|path| path.display().to_string().contains("text-"))
@@ -242,13 +227,13 @@ fn the_prompts_of_alignment_are_few_enough_to_be_kept() {
 /// Two text encoders with a vector beside their states, and the sizes of pictures as a condition.
 #[test]
 fn sdxl_trains_in_buckets_from_a_cache() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../atelier-core/tests/fixtures/pipelines/sdxl");
     let (model, cache) = (model.display().to_string(), workshop.text("cache"));
     let more = ["--model", &model, "--max-train-steps", "3", "--aspect-ratio-buckets", "--random-crop"];
     let with = |out: &str, cache: &[&str]| {
-        succeed_with(&workshop.run("sft", out, &[&more[..], cache].concat()));
-        workshop.weights(out)
+        workshop.train("sft", out, &[&more[..], cache].concat());
+        weights(&workshop, out)
     };
     let uncached = with("uncached", &[]);
     for out in ["first", "second"] {

@@ -30,6 +30,7 @@ fn the_quick_demo_reports_what_it_measured() {
     for model in ["base", "auxiliary/model", "aligned/model"] {
         assert!(out.join(model).join("model_index.json").is_file(), "{model}");
     }
+    assert!(out.join("auxiliary/model/calibration.json").is_file());
     let base = image::open(out.join("pictures/000-base.png")).expect("a picture").to_rgb8();
     let aligned = image::open(out.join("pictures/000-aligned.png")).expect("a picture").to_rgb8();
     assert_eq!(base.dimensions(), (128, 128));

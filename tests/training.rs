@@ -10,74 +10,44 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{atelier, error_of, losses, succeed};
+use support::{
+    losses,
+    workshop::{Workshop, tensors},
+};
 
-/// A folder with tiny data and a tiny model.
-struct Workshop {
-    folder: tempfile::TempDir,
+/// Tiny data and a tiny model.
+fn workshop() -> Workshop {
+    let workshop = Workshop::with_paintings("20", &[["--train-batch-size", "2"]]);
+    workshop.train("pretrain", "base", &["--autoencoder-steps", "2", "--max-train-steps", "2"]);
+    workshop
 }
 
-impl Workshop {
-    fn new() -> Self {
-        let workshop = Self { folder: tempfile::tempdir().expect("a folder") };
-        let data = workshop.text("data");
-        succeed(&["studio", "paint", "--count", "20", "--size", "32", "--seed", "1", "--out", &data]);
-        workshop.succeed("pretrain", "base", &["--autoencoder-steps", "2", "--max-train-steps", "2"]);
-        workshop
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).display().to_string()
-    }
-
-    /// `atelier train RUN` on the tiny data into the folder `out`.
-    fn arguments(&self, run: &str, out: &str, more: &[&str]) -> Vec<String> {
-        let (data, out) = (self.text("data"), self.text(out));
-        let mut arguments = vec!["train", run, "--data", &data, "--output-dir", &out, "--device", "cpu"];
-        arguments.extend(["--size", "32"]);
-        for default in [["--train-batch-size", "2"], ["--validation-steps", "0"]] {
-            if !more.contains(&default[0]) {
-                arguments.extend(default);
-            }
-        }
-        arguments.into_iter().chain(more.iter().copied()).map(str::to_owned).collect()
-    }
-
-    fn succeed(&self, run: &str, out: &str, more: &[&str]) {
-        let arguments = self.arguments(run, out, more);
-        succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-
-    fn error(&self, run: &str, out: &str, more: &[&str]) -> (Option<i32>, String) {
-        let arguments = self.arguments(run, out, more);
-        error_of(&mut atelier(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
-    }
+fn file(output: &Path, part: &str) -> PathBuf {
+    output.join("model").join(part).join("diffusion_pytorch_model.safetensors")
 }
 
 fn weights(output: &Path, part: &str) -> Vec<u8> {
-    fs::read(output.join("model").join(part).join("diffusion_pytorch_model.safetensors")).expect("weights")
+    fs::read(file(output, part)).expect("weights")
 }
 
 #[test]
 fn a_model_is_pretrained_taught_and_aligned() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
-    workshop.succeed(
+    workshop.train(
         "sft",
         "auxiliary",
         &["--model", &base, "--max-train-steps", "3", "--validation-steps", "3"],
     );
     assert!(workshop.path("auxiliary/samples/step-000003.png").is_file());
+    workshop.train("sft", "reader", &["--model", &base, "--max-train-steps", "3", "--granularity", "leaf"]);
+    assert_ne!(weights(&workshop.path("reader"), "unet"), weights(&workshop.path("auxiliary"), "unet"));
     let auxiliary = workshop.text("auxiliary/model");
     let more = ["--model", base.as_str(), "--auxiliary", &auxiliary, "--max-train-steps", "4"];
     for stabilisation in ["none", "constant", "safeguard", "norm-ratio"] {
-        workshop.succeed("cpo", stabilisation, &[&more[..], &["--stabilisation", stabilisation]].concat());
+        workshop.train("cpo", stabilisation, &[&more[..], &["--stabilisation", stabilisation]].concat());
     }
-    workshop.succeed(
+    workshop.train(
         "cpo",
         "leaf",
         &[&more[..], &["--granularity", "leaf", "--dimension-weight", "composition=0"]].concat(),
@@ -111,7 +81,7 @@ fn a_model_is_pretrained_taught_and_aligned() {
 /// Every objective trains on the same data by its flag, and its loss falls.
 #[test]
 fn every_objective_lowers_its_loss() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     // Pairs need pictures of one caption.
     let metadata = workshop.path("data/train/metadata.jsonl");
     let lines = fs::read_to_string(&metadata).expect("metadata");
@@ -122,7 +92,7 @@ fn every_objective_lowers_its_loss() {
     });
     fs::write(&metadata, alike.collect::<String>()).expect("written");
     let base = workshop.text("base/model");
-    workshop.succeed(
+    workshop.train(
         "sft",
         "auxiliary",
         &["--model", &base, "--max-train-steps", "20", "--learning-rate", "3e-3"],
@@ -137,7 +107,7 @@ fn every_objective_lowers_its_loss() {
         if matches!(objective, "cpo" | "ddspo") {
             more.extend(["--auxiliary", &auxiliary]);
         }
-        workshop.succeed("align", objective, &more);
+        workshop.train("align", objective, &more);
         let losses = losses(&workshop.path(objective));
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let (first, last) = (mean(&losses[..15]), mean(&losses[losses.len() - 15..]));
@@ -147,7 +117,7 @@ fn every_objective_lowers_its_loss() {
 
 #[test]
 fn objectives_of_pairs_say_when_there_are_none() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
     let metadata = workshop.path("data/train/metadata.jsonl");
     let lines = fs::read_to_string(&metadata).expect("metadata");
@@ -162,30 +132,15 @@ fn objectives_of_pairs_say_when_there_are_none() {
     assert!(message.contains("--objective mapo needs pairs"), "{message}");
 }
 
-/// The tensors of a safetensors file, by name.
-fn tensors(file: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let (length, rest) = file.split_at(8);
-    let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
-    let (header, data) = rest.split_at(usize::try_from(length).expect("a length"));
-    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).expect("JSON");
-    let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__");
-    tensors
-        .map(|(name, info)| {
-            let offset = |i: usize| info["data_offsets"][i].as_u64().expect("an offset") as usize;
-            (name, data[offset(0)..offset(1)].to_vec())
-        })
-        .collect()
-}
-
 #[test]
 fn adapters_are_trained_in_both_stages() {
     const FILE: &str = "pytorch_lora_weights.safetensors";
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
     let common = ["--model", base.as_str(), "--lora-rank", "2", "--max-train-steps", "4"];
     let adapter = ["--lora-dropout", "0.2", "--target-module", "to_q", "--target-module", "conv1"];
-    workshop.succeed("sft", "auxiliary", &[&common[..], &adapter].concat());
-    let auxiliary = tensors(&fs::read(workshop.path("auxiliary").join(FILE)).expect("an adapter"));
+    workshop.train("sft", "auxiliary", &[&common[..], &adapter].concat());
+    let auxiliary = tensors(&workshop.path("auxiliary").join(FILE));
     assert!(
         auxiliary.contains_key("unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight")
     );
@@ -196,7 +151,7 @@ fn adapters_are_trained_in_both_stages() {
     assert!(learned(&auxiliary));
     // The auxiliary model may be the folder of a run, or the file in it.
     let (folder, file) = (workshop.text("auxiliary"), workshop.path("auxiliary").join(FILE));
-    workshop.succeed(
+    workshop.train(
         "cpo",
         "aligned",
         &[&common[..], &["--auxiliary", &folder, "--validation-steps", "4"]].concat(),
@@ -205,17 +160,17 @@ fn adapters_are_trained_in_both_stages() {
     let file = file.display().to_string();
     let half =
         [&common[..4], &["--auxiliary", &file, "--max-train-steps", "4", "--checkpointing-steps", "2"]];
-    workshop.succeed("cpo", "resumed", &half.concat());
+    workshop.train("cpo", "resumed", &half.concat());
     fs::remove_file(workshop.path("resumed").join(FILE)).expect("the result");
-    workshop.succeed("cpo", "resumed", &[&half.concat()[..], &["--resume"]].concat());
-    let result = |name: &str| tensors(&fs::read(workshop.path(name).join(FILE)).expect("an adapter"));
+    workshop.train("cpo", "resumed", &[&half.concat()[..], &["--resume"]].concat());
+    let result = |name: &str| tensors(&workshop.path(name).join(FILE));
     assert!(learned(&result("aligned")));
     assert!(result("aligned") == result("resumed"), "resuming is exact");
 }
 
 #[test]
 fn adapters_of_another_kind_are_refused() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
     let more = ["--model", base.as_str(), "--lora-rank", "2"];
     let (code, message) = workshop.error("sft", "out", &[&more[..], &["--target-module", "query"]].concat());
@@ -229,13 +184,13 @@ fn adapters_of_another_kind_are_refused() {
 
 #[test]
 fn only_target_modules_are_trained() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
     let more = ["--model", base.as_str(), "--auxiliary", &base, "--max-train-steps", "2"];
     let only = ["--granularity", "pairs", "--target-module", "attn2", "--target-guidance", "3"];
-    workshop.succeed("cpo", "aligned", &[&more[..], &only].concat());
-    let before = tensors(&weights(&workshop.path("base"), "unet"));
-    let changed: Vec<String> = tensors(&weights(&workshop.path("aligned"), "unet"))
+    workshop.train("cpo", "aligned", &[&more[..], &only].concat());
+    let before = tensors(&file(&workshop.path("base"), "unet"));
+    let changed: Vec<String> = tensors(&file(&workshop.path("aligned"), "unet"))
         .into_iter()
         .filter(|(name, value)| before[name] != *value)
         .map(|(name, _)| name)
@@ -250,11 +205,11 @@ fn only_target_modules_are_trained() {
 
 #[test]
 fn a_painter_is_trained_further_on_the_latents_it_knows() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let more =
         ["--model", &workshop.text("base/model"), "--autoencoder-steps", "2", "--max-train-steps", "1"];
-    workshop.succeed("pretrain", "further", &more);
-    let [before, after] = ["base", "further"].map(|output| tensors(&weights(&workshop.path(output), "vae")));
+    workshop.train("pretrain", "further", &more);
+    let [before, after] = ["base", "further"].map(|output| tensors(&file(&workshop.path(output), "vae")));
     for (name, value) in after {
         assert_eq!(before[&name] == value, name.starts_with("encoder."), "{name}");
     }
@@ -262,7 +217,7 @@ fn a_painter_is_trained_further_on_the_latents_it_knows() {
 
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
     let more = [
         "--model",
@@ -274,23 +229,22 @@ fn a_resumed_run_ends_with_the_same_bits() {
         "--checkpointing-steps",
         "5",
     ];
-    workshop.succeed("sft", "straight", &more);
+    workshop.train("sft", "straight", &more);
     let checkpoint = workshop.path("straight/checkpoint-000005");
     assert!(checkpoint.is_dir() && workshop.path("straight/checkpoint-000010").is_dir());
     fs::create_dir(workshop.path("resumed")).expect("made");
     fs::rename(checkpoint, workshop.path("resumed/checkpoint-000005")).expect("moved");
-    workshop.succeed("sft", "resumed", &[&more[..], &["--resume"]].concat());
+    workshop.train("sft", "resumed", &[&more[..], &["--resume"]].concat());
     assert!(weights(&workshop.path("straight"), "unet") == weights(&workshop.path("resumed"), "unet"));
 }
 
 #[cfg(unix)]
 #[test]
 fn an_interrupt_saves_a_checkpoint_and_exits_with_130() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
-    let arguments = workshop.arguments("sft", "stopped", &["--model", &base, "--max-train-steps", "100000"]);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut child = atelier(&arguments).stderr(Stdio::null()).spawn().expect("starts");
+    let mut run = workshop.command("sft", "stopped", &["--model", &base, "--max-train-steps", "100000"]);
+    let mut child = run.stderr(Stdio::null()).spawn().expect("starts");
     let metrics = workshop.path("stopped/metrics.jsonl");
     while !fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 0) {
         assert!(child.try_wait().expect("asked").is_none(), "it ended by itself");
@@ -305,10 +259,10 @@ fn an_interrupt_saves_a_checkpoint_and_exits_with_130() {
 
 #[test]
 fn bad_input_is_named_and_loses_nothing() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
     let unet = workshop.path("base/model/unet/diffusion_pytorch_model.safetensors");
-    workshop.succeed("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
+    workshop.train("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
     let earlier = weights(&workshop.path("auxiliary"), "unet");
     let whole = fs::read(&unet).expect("weights");
     let fails = |needles: &[&str]| {
@@ -340,16 +294,12 @@ fn bad_input_is_named_and_loses_nothing() {
 
 #[test]
 fn a_configuration_file_teaches_and_flags_win() {
-    let workshop = Workshop::new();
+    let workshop = workshop();
     let base = workshop.text("base/model");
     let file = workshop.path("run.toml");
     fs::write(&file, "max-train-steps = 3\nlearning-rate = 0.001\n").expect("written");
     let config = file.display().to_string();
-    workshop.succeed(
-        "sft",
-        "configured",
-        &["--model", &base, "--config", &config, "--learning-rate", "0.002"],
-    );
+    workshop.train("sft", "configured", &["--model", &base, "--config", &config, "--learning-rate", "0.002"]);
     let written = fs::read_to_string(workshop.path("configured/config.toml")).expect("written");
     assert!(
         written.contains("max-train-steps = 3") && written.contains("learning-rate = 0.002"),

@@ -1,6 +1,8 @@
 //! Running the real binary.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub mod workshop;
+
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
 

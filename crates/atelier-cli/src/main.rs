@@ -3,10 +3,11 @@
 mod base_model;
 mod commands;
 mod failure;
+mod model;
 mod progress;
 
 use clap::{Parser, Subcommand};
-use commands::{annotate, criteria, demo, devices, plan, sample, studio, train};
+use commands::{annotate, calibrate, convert, criteria, demo, devices, explain, plan, sample, studio, train};
 use failure::Report;
 use std::process::ExitCode;
 
@@ -34,6 +35,12 @@ enum Command {
     Demo(demo::Arguments),
     /// Paint pictures from a prompt, with the small painter or a model of yours
     Sample(sample::Arguments),
+    /// Say which attributes pictures have, how likely, and where
+    Explain(explain::Arguments),
+    /// Measure how much an auxiliary model's explanations can be trusted, on annotated pictures
+    Calibrate(calibrate::Arguments),
+    /// Write a model anew: in half precision, whole or a part of it
+    Convert(convert::Arguments),
     /// Look at the tree of criteria: 7 dimensions, 246 pairs of attributes
     #[command(subcommand)]
     Criteria(criteria::Command),
@@ -60,6 +67,9 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Criteria(command) => criteria::run(command),
         Command::Studio(command) => studio::run(command),

@@ -5,10 +5,13 @@
 #![recursion_limit = "256"]
 
 pub mod explanation;
+pub mod latent_preview;
 pub mod lora;
 pub mod models;
 pub mod noise;
 pub mod objectives;
+pub mod painting;
+pub mod picture;
 pub mod pipeline;
 pub mod sampling;
 pub mod schedulers;

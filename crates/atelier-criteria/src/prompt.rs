@@ -124,6 +124,26 @@ impl Prompt {
         Ok(prompt)
     }
 
+    /// How many attributes it names.
+    #[must_use]
+    pub fn phrases(&self) -> usize {
+        self.positive.len() + self.negative.len()
+    }
+
+    /// The prompt with one of its attributes alone: `index` counts the positive ones, then the negative ones. Without such an
+    /// attribute only the caption is left.
+    #[must_use]
+    pub fn only_phrase(&self, index: usize) -> Self {
+        let one = |phrases: &[String], index: Option<usize>| {
+            index.and_then(|index| phrases.get(index)).cloned().into_iter().collect()
+        };
+        Self {
+            caption: self.caption.clone(),
+            positive: one(&self.positive, Some(index)),
+            negative: one(&self.negative, index.checked_sub(self.positive.len())),
+        }
+    }
+
     /// The prompt with only the given blocks.
     #[must_use]
     pub fn keep(&self, blocks: Blocks) -> Self {
@@ -289,6 +309,16 @@ impl BlockDropout {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn one_phrase_stays_on_its_side() {
+        let own = |phrases: &[&str]| phrases.iter().map(|phrase| (*phrase).to_owned()).collect();
+        let prompt =
+            Prompt { caption: "a pond".to_owned(), positive: own(&["a", "b"]), negative: own(&["c"]) };
+        let texts: Vec<String> = (0..4).map(|index| prompt.only_phrase(index).compose()).collect();
+        assert_eq!(texts, ["a pond | positive: a", "a pond | positive: b", "a pond | negative: c", "a pond"]);
+        assert_eq!(prompt.phrases(), 3);
+    }
 
     fn prompt() -> impl Strategy<Value = Prompt> {
         // Punctuation, capitals and other scripts; what the template separates by is refused by `validate`.

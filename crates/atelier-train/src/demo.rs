@@ -5,7 +5,7 @@ use crate::{
     device::DeviceChoice,
     error::TrainError,
     evaluation::{evaluate, unjudged_sides},
-    explanations::PictureExplainer,
+    explanations::{AnnotatedPicture, CALIBRATION, PictureExplainer, write_calibration},
     metrics,
     options::{Granularity, StabilisationKind, TrainOptions},
     painter::{PaintOptions, paint, reconstruct},
@@ -88,7 +88,7 @@ impl Plan {
 }
 
 /// Seed offsets that keep data for training, calibration and captions apart.
-const CALIBRATION: u64 = 1 << 32;
+const HELD_OUT: u64 = 1 << 32;
 const CAPTIONS: u64 = 2 << 32;
 
 /// Runs the demo with the embedded base model `base` (its files by relative path); gives the path of `report.html`.
@@ -120,13 +120,14 @@ pub fn demo(
     };
     paint_data(folder, &plan, options.seed, events)?;
     time("painting studio data");
-    let auxiliary = run::sft(&auxiliary_options(options, folder, &plan), tree, events)?;
+    let auxiliary_folder = run::sft(&auxiliary_options(options, folder, &plan), tree, events)?;
     time("stage 1: the auxiliary model");
-    let aligned = run::align(&alignment_options(options, folder, &plan, auxiliary.clone()), tree, events)?;
+    let aligned =
+        run::align(&alignment_options(options, folder, &plan, auxiliary_folder.clone()), tree, events)?;
     time("stage 2: alignment");
     let base = Pipeline::load(&folder.join("base") as &Path, &device)?;
     let aligned = Pipeline::load(&aligned as &Path, &device)?;
-    let auxiliary = Pipeline::load(&auxiliary as &Path, &device)?;
+    let auxiliary = Pipeline::load(&auxiliary_folder as &Path, &device)?;
     let requests: Vec<(String, u64)> = (0..plan.pictures as u64)
         .map(|index| {
             (PaintingSpec::from_seed(options.seed + CAPTIONS, index).caption(), options.seed + index)
@@ -161,6 +162,7 @@ pub fn demo(
         ExplanationOptions { draws: plan.draws, ..ExplanationOptions::default() },
     );
     calibrate(&mut explainer, &plan, options.seed, events)?;
+    write_calibration(&auxiliary_folder.join(CALIBRATION), explainer.calibration())?;
     let chosen = most_changed(&found[0].labels, &found[1].labels, plan.explained);
     let mut explained = Vec::new();
     for (done, index) in chosen.into_iter().enumerate() {
@@ -169,7 +171,9 @@ pub fn demo(
             return Err(TrainError::Interrupted { step: 0 });
         }
         let leaves = leaves_to_explain(&found[0].labels[index], &found[1].labels[index], plan.leaves);
-        let explain = |picture: &RgbImage| explainer.explain(picture, &requests[index].0, &leaves);
+        let explain = |picture: &RgbImage| {
+            explainer.explain(picture, &requests[index].0, &leaves, &mut |_| ControlFlow::Continue(()))
+        };
         explained.push(ExplainedPair {
             index,
             base: explain(&before[index])?,
@@ -287,7 +291,7 @@ fn alignment_options(options: &DemoOptions, folder: &Path, plan: &Plan, auxiliar
 
 /// Studio paintings that no model was trained on.
 fn held_out(plan: &Plan, seed: u64) -> Vec<RgbImage> {
-    let paint = |index| PaintingSpec::from_seed(seed + CALIBRATION, index).paint(128);
+    let paint = |index| PaintingSpec::from_seed(seed + HELD_OUT, index).paint(128);
     (0..plan.reconstructed).into_par_iter().map(paint).collect()
 }
 
@@ -297,15 +301,13 @@ fn calibrate(
     seed: u64,
     events: &mut Events<'_>,
 ) -> Result<(), TrainError> {
-    let examples: Vec<(RgbImage, String, Labels)> = (0..plan.calibrated)
-        .map(|index| {
-            let spec = PaintingSpec::from_seed(seed + CALIBRATION, index);
-            (spec.paint(128), spec.caption(), spec.labels())
-        })
-        .collect();
-    let total = examples.len();
-    explainer.calibrate(&examples, &mut |done| {
-        let _ = events(TrainEvent::Preparing { what: "calibrating".to_owned(), done, total });
+    let examples = (0..plan.calibrated).map(|index| {
+        let spec = PaintingSpec::from_seed(seed + HELD_OUT, index);
+        Ok(AnnotatedPicture { image: spec.paint(128), caption: spec.caption(), labels: spec.labels() })
+    });
+    let total = plan.calibrated as usize;
+    explainer.calibrate(examples, &mut |done| {
+        events(TrainEvent::Preparing { what: "calibrating".to_owned(), done, total })
     })
 }
 

@@ -1,7 +1,7 @@
 //! What training sees of a picture: parts of it at the size of its bucket, as they are or mirrored.
 
 use crate::{buckets::Buckets, error::TrainError, imagefolder};
-use atelier_core::pipeline::SizeConditions;
+use atelier_core::{picture::resized_part, pipeline::SizeConditions};
 use image::{RgbImage, imageops};
 use rayon::prelude::*;
 use std::path::Path;
@@ -102,18 +102,7 @@ impl Framing {
 
     /// `view` of the picture, at the size of its bucket.
     pub fn render(&self, picture: &RgbImage, view: View) -> RgbImage {
-        let ([left, top], [width, height]) = (view.origin, self.part);
-        let part = imageops::crop_imm(picture, left, top, width, height).to_image();
-        let [target_width, target_height] = self.target;
-        let mut framed = if self.part == self.target {
-            part
-        } else {
-            // Lanczos would ring around the edges of enlarged pictures.
-            let enlarged = width < target_width || height < target_height;
-            let filter =
-                if enlarged { imageops::FilterType::Triangle } else { imageops::FilterType::Lanczos3 };
-            imageops::resize(&part, target_width, target_height, filter)
-        };
+        let mut framed = resized_part(picture, view.origin, self.part, self.target);
         if view.flipped {
             imageops::flip_horizontal_in_place(&mut framed);
         }

@@ -8,15 +8,16 @@
 use crate::{
     atomic::{self, AtomicError},
     framing::Framing,
-    picture,
 };
+use atelier_core::picture;
 use atelier_criteria::{CriteriaError, CriteriaTree, Labels};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
+use image::{ImageError, RgbImage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
     collections::HashMap,
-    fs, io,
+    fs::{self, File},
+    io::{self, BufReader},
     path::{Component, Path, PathBuf},
 };
 use thiserror::Error;
@@ -219,16 +220,7 @@ pub fn load_square(path: &Path, size: u32) -> Result<RgbImage, ImageFolderError>
 /// # Errors
 /// [`ImageFolderError`] names `path`, also where the picture claims more pixels than memory should be given for.
 pub fn load(path: &Path) -> Result<RgbImage, ImageFolderError> {
-    let decode = || -> Result<RgbImage, ImageError> {
-        let mut decoder = decoder(path)?;
-        // `into_decoder` does not count the pixels themselves.
-        limits().reserve(decoder.total_bytes())?;
-        let orientation = decoder.orientation()?;
-        let mut picture = DynamicImage::from_decoder(decoder)?;
-        picture.apply_orientation(orientation);
-        Ok(picture.into_rgb8())
-    };
-    decode().map_err(|source| picture_error(path, source))
+    picture::decode(open(path)?).map_err(|source| picture_error(path, source))
 }
 
 /// Width and height of the picture at `path`, upright; only its header is read.
@@ -236,16 +228,12 @@ pub fn load(path: &Path) -> Result<RgbImage, ImageFolderError> {
 /// # Errors
 /// [`ImageFolderError`] names `path`.
 pub fn dimensions(path: &Path) -> Result<[u32; 2], ImageFolderError> {
-    use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    let read = || -> Result<[u32; 2], ImageError> {
-        let mut decoder = decoder(path)?;
-        let (width, height) = decoder.dimensions();
-        Ok(match decoder.orientation()? {
-            Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => [height, width],
-            _ => [width, height],
-        })
-    };
-    read().map_err(|source| picture_error(path, source))
+    picture::dimensions(open(path)?).map_err(|source| picture_error(path, source))
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, ImageFolderError> {
+    let file = File::open(path).map_err(|source| ImageFolderError::Read { path: path.to_owned(), source })?;
+    Ok(BufReader::new(file))
 }
 
 fn picture_error(path: &Path, source: ImageError) -> ImageFolderError {
@@ -255,21 +243,6 @@ fn picture_error(path: &Path, source: ImageError) -> ImageFolderError {
         }
         source => ImageFolderError::Picture { path: path.to_owned(), source },
     }
-}
-
-/// A side of 32,768 pixels and half a gibibyte are beyond any scan of a painting, and within any computer.
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(1 << 15);
-    limits.max_image_height = Some(1 << 15);
-    limits.max_alloc = Some(1 << 29);
-    limits
-}
-
-fn decoder(path: &Path) -> Result<impl ImageDecoder + use<>, ImageError> {
-    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
-    reader.limits(limits());
-    reader.into_decoder()
 }
 
 /// The pictures in `dir`, by extension and sorted by name, for folders without metadata; folders inside are not entered.

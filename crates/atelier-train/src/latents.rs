@@ -4,11 +4,12 @@ use crate::{
     cache::{Fingerprint, Source, TensorCache},
     error::TrainError,
     framing::{Framing, View},
-    imagefolder, picture, pictures,
+    imagefolder, pictures,
     trainer::{Events, TrainEvent},
 };
 use atelier_core::{
     noise::NoiseSource,
+    picture::to_tensor,
     pipeline::{Pipeline, SizeConditions},
     weights::{Metadata, TensorValues, WeightsFile},
 };
@@ -239,10 +240,8 @@ fn encode_all<'a>(
         })
         .collect();
     let encode = |batch: &&[&'a Rendered]| -> Result<Vec<(&'a Rendered, Vec<f32>)>, TrainError> {
-        let (width, height) = batch[0].pixels.dimensions();
-        let values: Vec<f32> = batch.iter().flat_map(|view| picture::to_chw(&view.pixels)).collect();
-        let data = TensorData::new(values, [batch.len(), 3, height as usize, width as usize]);
-        let latents = pictures::read(pipeline.encode_pictures(Tensor::from_data(data, device)))?;
+        let pixels = to_tensor(batch.iter().map(|view| &view.pixels), device);
+        let latents = pictures::read(pipeline.encode_pictures(pixels))?;
         let rows = latents.chunks(latents.len() / batch.len()).map(<[f32]>::to_vec);
         Ok(batch.iter().copied().zip(rows).collect())
     };

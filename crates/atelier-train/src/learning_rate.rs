@@ -51,6 +51,12 @@ impl LearningRateSchedule {
         };
         self.base * factor
     }
+
+    /// Whether no step of the run has a rate above 0, steps being counted from 1 as in the training loop: so it is with a
+    /// single step after which a cosine or a line ends.
+    pub fn trains_nothing(&self) -> bool {
+        self.total_steps > 0 && (1..=self.total_steps).all(|step| self.at(step) == 0.0)
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +96,21 @@ mod tests {
             assert_eq!(LearningRateKind::from_str(name, false), Ok(kind));
         }
         assert_eq!(LearningRateKind::from_str("constant", false), Ok(LearningRateKind::Constant));
+    }
+
+    #[test]
+    fn a_single_step_at_the_end_of_a_curve_trains_nothing() {
+        let schedule = |total_steps, warmup_steps, kind| LearningRateSchedule {
+            base: 1e-3,
+            warmup_steps,
+            total_steps,
+            kind,
+        };
+        assert!(schedule(1, 0, LearningRateKind::Cosine).trains_nothing());
+        assert!(schedule(1, 0, LearningRateKind::Linear).trains_nothing());
+        assert!(!schedule(1, 0, LearningRateKind::Constant).trains_nothing());
+        assert!(!schedule(1, 50, LearningRateKind::Cosine).trains_nothing());
+        assert!(!schedule(2, 0, LearningRateKind::Cosine).trains_nothing());
     }
 
     fn schedules() -> impl Strategy<Value = LearningRateSchedule> {

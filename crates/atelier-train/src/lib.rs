@@ -12,6 +12,7 @@ pub mod batches;
 pub mod buckets;
 pub mod cache;
 pub mod checkpoint;
+pub mod completed_folder;
 pub mod demo;
 pub mod device;
 pub mod error;

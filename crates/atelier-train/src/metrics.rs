@@ -2,10 +2,8 @@
 
 mod tensorboard;
 
-use crate::{
-    atomic::{self, AtomicError},
-    picture,
-};
+use crate::atomic::{self, AtomicError};
+use atelier_core::picture::encode_png;
 use image::RgbImage;
 use serde_json::{Map, Value};
 use std::{
@@ -91,7 +89,7 @@ impl MetricsLogger {
     /// # Errors
     /// [`MetricsError`] names the file.
     pub fn log_image(&mut self, step: u64, tag: &str, picture: &RgbImage) -> Result<(), MetricsError> {
-        let png = picture::encode_png(picture, &[])
+        let png = encode_png(picture, &[])
             .map_err(|source| MetricsError::Picture { tag: tag.to_owned(), source })?;
         self.events.image(step, tag, picture.dimensions(), &png)
     }

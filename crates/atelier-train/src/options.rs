@@ -93,7 +93,7 @@ pub struct TrainOptions {
     pub mu: f64,
     /// CPO: guidance scale s of the auxiliary model's targets.
     pub target_guidance: f64,
-    /// CPO: what the two targets differ in.
+    /// CPO: what the two targets differ in. SFT: whether prompts name one attribute or all.
     pub granularity: Granularity,
     /// CPO: `dimension=weight` pairs; absent dimensions weigh 1.
     pub dimension_weights: Vec<String>,
@@ -203,7 +203,7 @@ impl From<SavePrecision> for Precision {
     }
 }
 
-/// `--granularity`: what the two targets of CPO differ in.
+/// `--granularity`: what the two targets of CPO differ in, and what the prompts of stage 1 name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Granularity {
@@ -571,6 +571,17 @@ impl ObjectiveKind {
             _ => 2000.0,
         }
     }
+}
+
+/// Flags of stage 1 alone.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SftFlags {
+    /// With `leaf` every prompt names one active attribute, drawn at each step, as explanations ask for them; otherwise it
+    /// names all
+    #[arg(long, value_enum, help_heading = "Preference")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub granularity: Option<Granularity>,
 }
 
 /// Flags of alignment alone.

@@ -3,13 +3,15 @@
 use crate::{error::TrainError, options::TrainOptions, picture, pictures, trainer::device_of};
 use atelier_core::{
     models::{autoencoder::Autoencoder, denoiser::DenoiserConfig, transformer_flux::DEFAULT_GUIDANCE},
-    noise::{NoiseSource, seeded_latents},
-    pipeline::{Pipeline, SizeConditions},
-    sampling::{Conditioning, SamplingStep, sample},
+    noise::seeded_latents,
+    painting::{self, PaintingError, PaintingOptions},
+    picture::to_tensor,
+    pipeline::Pipeline,
+    sampling::SamplingStep,
     schedulers::{SchedulerConfig, SchedulerKind},
 };
 use atelier_criteria::prompt::Prompt;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use std::{
     ops::ControlFlow,
@@ -180,33 +182,20 @@ pub fn denoise(
     options: &PaintOptions,
     on_step: &mut dyn FnMut(&SamplingStep<'_>) -> ControlFlow<()>,
 ) -> Result<Tensor<4>, TrainError> {
-    let device = device_of(&pipeline.denoiser);
-    let [_, _, height, width] = latents.dims();
-    let mut scheduler = pipeline.scheduler(options.scheduler, options.steps, [height, width])?;
-    let factor = pipeline.vae_config.downsampling_factor();
-    let sizes = [SizeConditions::whole(height * factor, width * factor)];
-    let negative = pipeline.encode_negative_prompt(&options.negative_prompt, &device)?;
-    let conditioning = Conditioning {
-        prompt: pipeline.with_sizes(pipeline.encode_prompts(prompts, &device)?, &sizes),
-        negative: Some(pipeline.with_sizes(negative, &sizes)),
-        negative_denoiser: pipeline.negative_denoiser.clone(),
+    let options = PaintingOptions {
+        negative_prompt: options.negative_prompt.clone(),
+        steps: options.steps,
         guidance_scale: options.guidance_scale,
+        true_cfg_scale: options.true_cfg_scale,
+        scheduler: options.scheduler,
     };
-    let conditioning = if pipeline.denoiser_config.is_guidance_distilled() {
-        conditioning.distilled(options.guidance_scale, options.true_cfg_scale)
-    } else {
-        conditioning
-    };
-    // Noise on the way comes from a stream of its own, lest it repeat the initial noise.
-    let mut noises: Vec<NoiseSource> = seeds.iter().map(|&seed| NoiseSource::with_stream(seed, 1)).collect();
-    Ok(futures_lite::future::block_on(sample(
-        &pipeline.denoiser,
-        scheduler.as_mut(),
-        latents,
-        &conditioning,
-        &mut noises,
-        async |step| on_step(&step),
-    ))?)
+    let denoised =
+        painting::denoise(pipeline, prompts, seeds, latents, &options, async |step| on_step(&step));
+    futures_lite::future::block_on(denoised).map_err(|error| match error {
+        PaintingError::Pipeline(error) => error.into(),
+        PaintingError::Scheduler(error) => error.into(),
+        PaintingError::Sampling(error) => error.into(),
+    })
 }
 
 /// `images` as `pipeline`'s autoencoder gives them back; all must have one size.
@@ -217,9 +206,7 @@ pub fn reconstruct(pipeline: &Pipeline, images: &[RgbImage]) -> Result<Vec<RgbIm
     let device = device_of(&pipeline.vae);
     let mut painted = Vec::with_capacity(images.len());
     for batch in images.chunks(PaintOptions::default().batch) {
-        let (width, height) = (batch[0].width() as usize, batch[0].height() as usize);
-        let values: Vec<f32> = batch.iter().flat_map(picture::to_chw).collect();
-        let pixels = Tensor::from_data(TensorData::new(values, [batch.len(), 3, height, width]), &device);
+        let pixels = to_tensor(batch, &device);
         painted.extend(pictures::to_images(pipeline.decode_latents(pipeline.encode_pictures(pixels)))?);
     }
     Ok(painted)

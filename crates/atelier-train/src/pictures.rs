@@ -3,10 +3,9 @@
 use crate::{
     error::TrainError,
     imagefolder::ImageFolder,
-    picture,
     trainer::{Events, TrainEvent},
 };
-use atelier_core::noise::NoiseSource;
+use atelier_core::{noise::NoiseSource, picture};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -84,12 +83,8 @@ impl PictureCache {
 /// # Errors
 /// [`TrainError::DeviceLost`].
 pub fn to_images(pictures: Tensor<4>) -> Result<Vec<RgbImage>, TrainError> {
-    let [_, channels, height, width] = pictures.dims();
-    let values = read(pictures)?;
-    Ok(values
-        .chunks(channels * height * width)
-        .map(|chw| picture::from_chw(chw, width as u32, height as u32))
-        .collect())
+    futures_lite::future::block_on(picture::from_tensor(pictures))
+        .map_err(|error| TrainError::DeviceLost(error.to_string()))
 }
 
 /// Reads a tensor back from the device.

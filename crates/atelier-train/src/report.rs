@@ -1,7 +1,10 @@
 //! What a demo found: `report.json` for scripts, `report.html` for eyes.
 
 mod chart;
+mod explanations;
 mod html;
+
+pub use explanations::{ExplainedPicture, write_explanations};
 
 use crate::{atomic, error::TrainError, evaluation::Evaluation, explanations::PictureExplanation, picture};
 use atelier_criteria::{CriteriaTree, Labels};

@@ -55,7 +55,28 @@ pub const MODEL: &str = "model";
 /// [`TrainError::Pipeline`] for weights that are not finite, [`TrainError::Atomic`] for a disk that is full; an earlier
 /// folder is untouched.
 pub fn save_pipeline(pipeline: &Pipeline, path: &Path, precision: Precision) -> Result<(), TrainError> {
-    let files = futures_lite::future::block_on(pipeline.to_files(precision))?;
+    save_parts(pipeline, &[], path, precision)
+}
+
+/// As [`save_pipeline`], but only the given parts, such as `unet`; all where there is none.
+///
+/// # Errors
+/// As [`save_pipeline`]; [`TrainError::Option`] for a part that the model lacks.
+pub fn save_parts(
+    pipeline: &Pipeline,
+    parts: &[String],
+    path: &Path,
+    precision: Precision,
+) -> Result<(), TrainError> {
+    let mut files = futures_lite::future::block_on(pipeline.to_files(precision))?;
+    let part_of = |name: &str| name.split('/').next().unwrap_or(name).to_owned();
+    let known: BTreeSet<String> =
+        files.keys().filter(|name| name.contains('/')).map(|name| part_of(name)).collect();
+    if let Some(unknown) = parts.iter().find(|part| !known.contains(*part)) {
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(TrainError::Option(format!("--part {unknown}: the model's parts are {known}")));
+    }
+    files.retain(|name, _| parts.is_empty() || parts.contains(&part_of(name)));
     let temporary = atomic::temporary_directory(path)?;
     for (name, bytes) in &files {
         atomic::write_file(&temporary.path().join(name), |writer| writer.write_all(bytes))?;
@@ -63,15 +84,14 @@ pub fn save_pipeline(pipeline: &Pipeline, path: &Path, precision: Precision) -> 
     Ok(atomic::replace_directory(&temporary.keep(), path)?)
 }
 
-/// Loads `--model`, once it is clear that it takes pictures of `--size`.
+/// Loads `--model`, once it is clear that it takes pictures of `--size` and `--gradient-checkpointing`.
 fn load_model(options: &TrainOptions, device: &Device) -> Result<Pipeline, TrainError> {
     required(&options.model, "--model")?;
     check_size(options, PictureSides::read(options.model.as_path())?)?;
+    check_checkpointing(options, &Pipeline::read_denoiser_config(options.model.as_path())?)?;
     tracing::info!(path = %options.model.display(), "loading a model");
     let dtype = options.base_precision.dtype_on(device)?;
-    let pipeline = Pipeline::load_stored_as(dtype, options.model.as_path(), device)?;
-    check_checkpointing(options, &pipeline.denoiser_config)?;
-    Ok(pipeline)
+    Ok(Pipeline::load_stored_as(dtype, options.model.as_path(), device)?)
 }
 
 /// Whether a model that takes pictures of `sides` takes those of `options`.

@@ -8,8 +8,8 @@ use crate::{
     trainer::{Events, TrainEvent, device_of},
 };
 use atelier_core::{
+    picture::GenerationParameters,
     pipeline::Pipeline,
-    schedulers::SchedulerKind,
     weights::{self, Metadata, Precision, TensorValues, WeightsFile},
 };
 use burn::tensor::Tensor;
@@ -75,7 +75,8 @@ pub fn sample(
         let painted = pictures::to_images(pipeline.decode_latents(latents.clone()))?;
         for (image, &seed) in painted.iter().zip(batch) {
             let path = options.out.join(format!("{number:05}-{seed}.png"));
-            picture::write_png(&path, image, &[("parameters", &parameters(options, is_distilled, seed))])?;
+            let text = parameters(options, is_distilled, seed);
+            picture::write_png(&path, image, &[(GenerationParameters::KEYWORD, &text)])?;
             paths.push(path);
             number += 1;
         }
@@ -166,30 +167,22 @@ fn next_number(folder: &Path) -> Result<usize, TrainError> {
     Ok(next)
 }
 
-/// How the picture of `seed` was made, in the form that AUTOMATIC1111's web UI began and most programs read; with
-/// `is_distilled` guidance as its successor Forge writes it.
+/// How the picture of `seed` was made.
 fn parameters(options: &SampleOptions, is_distilled: bool, seed: u64) -> String {
-    let PaintOptions { negative_prompt, steps, scheduler, size: [width, height], .. } = &options.paint;
-    let mut text = options.prompt.clone();
-    if !negative_prompt.is_empty() {
-        text += &format!("\nNegative prompt: {negative_prompt}");
-    }
-    let sampler = match scheduler {
-        SchedulerKind::Ddpm => "DDPM",
-        SchedulerKind::Ddim => "DDIM",
-        SchedulerKind::Euler | SchedulerKind::FlowMatchEuler => "Euler",
-        SchedulerKind::DpmSolverMultistep => "DPM++ 2M",
+    let PaintOptions { negative_prompt, steps, scheduler, size, guidance_scale, true_cfg_scale, .. } =
+        &options.paint;
+    let parameters = GenerationParameters {
+        prompt: &options.prompt,
+        negative_prompt,
+        steps: *steps,
+        scheduler: *scheduler,
+        guidance_scale: if is_distilled { *true_cfg_scale } else { *guidance_scale },
+        distilled_guidance_scale: is_distilled.then_some(*guidance_scale),
+        seed,
+        size: *size,
+        model: &options.model_name,
     };
-    let PaintOptions { guidance_scale, true_cfg_scale, .. } = options.paint;
-    let guidance = if is_distilled {
-        format!("CFG scale: {true_cfg_scale}, Distilled CFG Scale: {guidance_scale}")
-    } else {
-        format!("CFG scale: {guidance_scale}")
-    };
-    text + &format!(
-        "\nSteps: {steps}, Sampler: {sampler}, {guidance}, Seed: {seed}, Size: {width}x{height}, Model: {}",
-        options.model_name
-    )
+    parameters.to_string()
 }
 
 #[cfg(test)]

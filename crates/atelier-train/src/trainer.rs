@@ -220,6 +220,13 @@ impl<M: Module> Run<M> {
             total_steps: options.max_train_steps,
             kind: options.lr_scheduler,
         };
+        if schedule.trains_nothing() {
+            tracing::warn!(
+                "every step has a learning rate of 0, so nothing is learned: --lr-scheduler ends at 0 with the last of \
+                 --max-train-steps {}; take more steps, or constant_with_warmup",
+                options.max_train_steps
+            );
+        }
         let resumed = match &options.resume_from_checkpoint {
             Some(resume) => {
                 Some(Checkpoint::load(&checkpoint::find(output, resume)?, task.stage(), &device)?)

@@ -198,10 +198,16 @@ pub struct StepTime {
     pub device: DeviceReport,
     /// A step with guidance, in milliseconds; the median of several.
     pub step: f64,
-    /// From the start, with models loaded, to the first finished picture, in milliseconds. Shaders are compiled in it.
+    /// From the start, with models loaded, to the first finished picture of [`StepTime::STEPS`] steps, in milliseconds.
+    /// Shaders are compiled in it.
     pub first_picture: f64,
     /// Decoding a picture, in milliseconds.
     pub decode: f64,
+}
+
+impl StepTime {
+    /// Steps that are measured.
+    pub const STEPS: u32 = 4;
 }
 
 /// What the benchmark measured.

@@ -1,9 +1,12 @@
 //! One module for each command.
 
 pub mod annotate;
+pub mod calibrate;
+pub mod convert;
 pub mod criteria;
 pub mod demo;
 pub mod devices;
+pub mod explain;
 pub mod plan;
 pub mod sample;
 pub mod studio;

@@ -1,6 +1,6 @@
 //! `atelier sample`: pictures from a prompt.
 
-use crate::{base_model, failure::Failure, progress::Progress};
+use crate::{base_model, failure::Failure, model::Base, progress::Progress};
 use anstream::{eprintln, println};
 use atelier_core::{pipeline::Pipeline, schedulers::SchedulerKind};
 use atelier_train::{
@@ -19,6 +19,8 @@ pub struct Arguments {
     /// Diffusers folder of the model [default: the small painter]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    base: Base,
     /// What the pictures show, such as "a seascape with cliffs at sunset | positive: clean colour"
     #[arg(long, value_name = "TEXT")]
     prompt: String,
@@ -100,7 +102,7 @@ fn size(text: &str) -> Result<[u32; 2], String> {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = arguments.device.device()?;
     let mut pipeline = match &arguments.model {
-        Some(folder) => Pipeline::load(folder as &Path, &device)?,
+        Some(folder) => arguments.base.load(folder, &device)?,
         None => Pipeline::load(&base_model::files(), &device)?,
     };
     for prompt in [&arguments.prompt, &arguments.negative_prompt] {

@@ -6,7 +6,7 @@ use anstream::println;
 use atelier_criteria::CriteriaTree;
 use atelier_train::{
     TrainError,
-    options::{AlignFlags, PretrainFlags, TrainFlags, TrainOptions},
+    options::{AlignFlags, PretrainFlags, SftFlags, TrainFlags, TrainOptions},
     run,
     trainer::Events,
 };
@@ -28,6 +28,8 @@ pub enum Command {
     Sft {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        flags: SftFlags,
     },
     /// Stage 2: align a model with Complex Preference Optimization, or with another objective to compare
     #[command(visible_alias = "cpo")]
@@ -66,9 +68,7 @@ type Run = fn(&TrainOptions, &CriteriaTree, &mut Events<'_>) -> Result<PathBuf, 
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Pretrain { common, flags } => start(&common, &flags, &pretrain_defaults(), run::pretrain),
-        Command::Sft { common } => {
-            start(&common, &PretrainFlags::default(), &TrainOptions::default(), run::sft)
-        }
+        Command::Sft { common, flags } => start(&common, &flags, &TrainOptions::default(), run::sft),
         Command::Align { common, flags } => start(&common, &flags, &align_defaults(), run::align),
     }
 }

@@ -58,17 +58,24 @@ const PENALTY: f64 = 1.0;
 /// The calibration of a model, leaf by leaf; stored beside the model as `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// For leaves that were not seen in the annotated pictures.
+    /// For leaves that are not in `leaves`.
     pub default: LeafCalibration,
-    /// By leaf id.
+    /// By leaf id: the leaves that the model reads, those with an area under the ROC curve of at least [`READ_FROM`].
     pub leaves: BTreeMap<String, LeafCalibration>,
-    /// Expected calibration error on held-out observations, in `[0, 1]`, if it was measured.
+    /// Expected calibration error on held-out observations of `leaves`, in `[0, 1]`, if it was measured.
     pub expected_error: Option<f64>,
+    /// Area under the ROC curve of the evidence, by leaf id: of every leaf whose two sides both occurred in the annotated
+    /// pictures, also of those that the model does not read.
+    #[serde(default)]
+    pub areas_under_curve: BTreeMap<String, f64>,
 }
 
+/// The smallest area under the ROC curve of a leaf that counts as read; chance is 0.5.
+pub const READ_FROM: f64 = 0.6;
+
 impl Calibration {
-    /// Fits every leaf on `(leaf id, evidence, shows the positive side)`, all leaves sharing the default's scale as
-    /// their prior.
+    /// Fits every leaf that is read on `(leaf id, evidence, shows the positive side)`, all leaves sharing the default's
+    /// scale as their prior.
     pub fn fit<'a>(observations: impl IntoIterator<Item = (&'a str, f64, bool)>) -> Self {
         let mut by_leaf: BTreeMap<String, Vec<(f64, bool)>> = BTreeMap::new();
         for (leaf, evidence, positive) in observations {
@@ -78,14 +85,21 @@ impl Calibration {
         let spread = (all.iter().map(|(x, _)| x * x).sum::<f64>() / all.len().max(1) as f64).sqrt();
         let prior = if spread > 0.0 { 1.0 / spread } else { 1.0 };
         let default = LeafCalibration::fit(&all, prior);
+        let areas_under_curve: BTreeMap<String, f64> = by_leaf
+            .iter()
+            .filter_map(|(leaf, observations)| Some((leaf.clone(), area_under_curve(observations)?)))
+            .collect();
+        let is_read = |leaf: &String| areas_under_curve.get(leaf).is_some_and(|&area| area >= READ_FROM);
         let leaves = by_leaf
             .into_iter()
+            .filter(|(leaf, _)| is_read(leaf))
             .map(|(leaf, observations)| (leaf, LeafCalibration::fit(&observations, default.scale)))
             .collect();
-        Self { default, leaves, expected_error: None }
+        Self { default, leaves, expected_error: None, areas_under_curve }
     }
 
-    /// As [`Calibration::fit`], with the expected error measured: a fit on two of three observations predicts the others.
+    /// As [`Calibration::fit`], with the expected error measured: a fit on two of three observations predicts those of the
+    /// others that are about leaves which are read.
     pub fn fit_held_out(observations: &[(String, f64, bool)]) -> Self {
         let part = |held: bool| {
             let chosen = observations.iter().enumerate().filter(move |(index, _)| (index % 3 == 2) == held);
@@ -93,6 +107,7 @@ impl Calibration {
         };
         let fitted = Self::fit(part(false));
         let predictions: Vec<(f64, bool)> = part(true)
+            .filter(|(leaf, ..)| fitted.leaves.contains_key(*leaf))
             .map(|(leaf, evidence, positive)| (fitted.leaf(leaf).probability(evidence), positive))
             .collect();
         let all = observations.iter().map(|(leaf, evidence, positive)| (leaf.as_str(), *evidence, *positive));
@@ -104,6 +119,16 @@ impl Calibration {
     pub fn leaf(&self, id: &str) -> LeafCalibration {
         self.leaves.get(id).copied().unwrap_or(self.default)
     }
+}
+
+/// The area under the ROC curve of `(evidence, outcome)`: the probability that an observation with the outcome has more
+/// evidence than one without, ties counting half. None if all outcomes are alike.
+pub fn area_under_curve(observations: &[(f64, bool)]) -> Option<f64> {
+    let of = |outcome: bool| observations.iter().filter(move |(_, o)| *o == outcome).map(|(x, _)| *x);
+    let pairs = of(true).count() * of(false).count();
+    let ahead = |x: f64, y: f64| if x > y { 1.0 } else { f64::from(u8::from(x == y)) / 2.0 };
+    let sum: f64 = of(true).flat_map(|x| of(false).map(move |y| ahead(x, y))).sum();
+    (pairs > 0).then(|| sum / pairs as f64)
 }
 
 /// The expected calibration error over ten equal bins (Naeini et al., 2015) of `(probability, outcome)`: the mean
@@ -150,6 +175,32 @@ mod tests {
     fn separable_observations_stay_finite() {
         let fitted = LeafCalibration::fit(&[(1e-3, true), (2e-3, true), (-1e-3, false)], 1000.0);
         assert!(fitted.scale.is_finite() && fitted.scale > 0.0, "{fitted:?}");
+    }
+
+    #[test]
+    fn the_area_counts_pairs_in_the_right_order() {
+        assert_eq!(area_under_curve(&[(1.0, true), (2.0, true), (0.5, false)]), Some(1.0));
+        assert_eq!(area_under_curve(&[(1.0, true), (1.0, false), (0.0, false), (2.0, false)]), Some(0.5));
+        assert_eq!(area_under_curve(&[(1.0, true)]), None);
+    }
+
+    #[test]
+    fn a_leaf_that_is_not_read_is_left_out_but_its_area_is_told() {
+        let observations = |leaf: &'static str, positives: [f64; 2], negatives: [f64; 2]| {
+            let of = move |values: [f64; 2], shown| values.map(move |x| (leaf, x, shown));
+            of(positives, true).into_iter().chain(of(negatives, false))
+        };
+        let read = observations("read", [2e-3, 1e-3], [-1e-3, -2e-3]);
+        let chance = observations("chance", [2e-3, -2e-3], [1e-3, -1e-3]);
+        let one_side = [("one side", 1e-3, true)];
+        let calibration = Calibration::fit(read.chain(chance).chain(one_side));
+        assert_eq!(calibration.leaves.keys().collect::<Vec<_>>(), ["read"]);
+        let areas = &calibration.areas_under_curve;
+        assert_eq!(
+            areas.iter().map(|(leaf, area)| (leaf.as_str(), *area)).collect::<Vec<_>>(),
+            [("chance", 0.5), ("read", 1.0)]
+        );
+        assert_eq!(calibration.leaf("chance"), calibration.default);
     }
 
     #[test]

@@ -79,6 +79,24 @@ pub struct ExplainedPicture {
     size: [usize; 2],
 }
 
+impl ExplainedPicture {
+    /// Batches of draws at the most, per leaf.
+    pub fn batches(&self) -> usize {
+        self.batches.len()
+    }
+}
+
+/// What has been seen of one leaf in one picture so far.
+#[derive(Debug, Clone, Default)]
+pub struct LeafEvidence {
+    /// Batches that were evaluated.
+    batches: usize,
+    /// The paired error difference of each draw.
+    differences: Vec<f64>,
+    /// Its sum over draws, per latent pixel.
+    map: Vec<f64>,
+}
+
 #[derive(Debug, Clone)]
 struct NoisyBatch {
     sample: Tensor<4>,
@@ -146,7 +164,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Evaluates one leaf; `positive` and `negative` are the embeddings, one row each, of the
-    /// caption with that leaf's positive and negative attribute.
+    /// caption with that leaf's positive and negative attribute ([`leaf_prompts`](super::leaf_prompts)).
     ///
     /// Stops as soon as the sign of the evidence is certain; each batch reads back once.
     ///
@@ -159,33 +177,65 @@ impl<'a> Explainer<'a> {
         positive: &PromptEmbeddings,
         negative: &PromptEmbeddings,
     ) -> Result<LeafExplanation, ExplanationError> {
-        let [height, width] = picture.size;
-        let mut map = vec![0.0_f64; height * width];
-        let mut differences: Vec<f64> = Vec::with_capacity(self.options.draws);
-        let mut estimate = Estimate::default();
-        for batch in &picture.batches {
-            let count = batch.steps.len();
-            let values = self.differences(batch, positive, negative);
-            let data = values.into_data_async().await.map_err(|error| device_error(leaf, &error))?;
-            let values: Vec<f32> = data.try_to_vec().map_err(|error| ExplanationError::Device {
-                leaf: leaf.to_owned(),
-                reason: format!("{error:?}"),
-            })?;
-            for row in values.chunks(height * width) {
-                differences.push(row.iter().map(|&v| f64::from(v)).sum::<f64>() / row.len() as f64);
-                map.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
-            }
-            debug_assert_eq!(values.len(), count * height * width);
-            estimate = Estimate::of(&differences);
-            if estimate.certain(self.options.certainty) {
-                break;
-            }
+        let mut evidence = LeafEvidence::default();
+        while !self.is_decided(picture, &evidence) {
+            self.look(picture, leaf, positive, negative, &mut evidence).await?;
         }
+        Ok(self.explanation(picture, leaf, &evidence))
+    }
+
+    /// Adds the next batch of draws to what is known of a leaf; arguments as in [`Explainer::leaf`]. Leaves can so take
+    /// turns, and somebody who watches sees a first answer to all of them early.
+    ///
+    /// Does nothing once all draws are used.
+    ///
+    /// # Errors
+    /// [`ExplanationError::Device`] if the device fails.
+    pub async fn look(
+        &self,
+        picture: &ExplainedPicture,
+        leaf: &str,
+        positive: &PromptEmbeddings,
+        negative: &PromptEmbeddings,
+        evidence: &mut LeafEvidence,
+    ) -> Result<(), ExplanationError> {
+        let Some(batch) = picture.batches.get(evidence.batches) else { return Ok(()) };
+        let [height, width] = picture.size;
+        let values = self.differences(batch, positive, negative);
+        let data = values.into_data_async().await.map_err(|error| device_error(leaf, &error))?;
+        let values: Vec<f32> = data.try_to_vec().map_err(|error| ExplanationError::Device {
+            leaf: leaf.to_owned(),
+            reason: format!("{error:?}"),
+        })?;
+        evidence.map.resize(height * width, 0.0);
+        for row in values.chunks(height * width) {
+            evidence.differences.push(row.iter().map(|&v| f64::from(v)).sum::<f64>() / row.len() as f64);
+            evidence.map.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
+        }
+        evidence.batches += 1;
+        Ok(())
+    }
+
+    /// Whether another [`Explainer::look`] is not needed, or not possible.
+    pub fn is_decided(&self, picture: &ExplainedPicture, evidence: &LeafEvidence) -> bool {
+        evidence.batches == picture.batches.len()
+            || Estimate::of(&evidence.differences).certain(self.options.certainty)
+    }
+
+    /// What `evidence` says of `leaf`.
+    pub fn explanation(
+        &self,
+        picture: &ExplainedPicture,
+        leaf: &str,
+        evidence: &LeafEvidence,
+    ) -> LeafExplanation {
+        let estimate = Estimate::of(&evidence.differences);
         let calibration = self.calibration.leaf(leaf);
-        let draws = differences.len();
+        let draws = evidence.differences.len();
         let [low, high] =
             [-1.0, 1.0].map(|sign| calibration.probability(estimate.mean + sign * estimate.error));
-        Ok(LeafExplanation {
+        let log_odds = |sum: &f64| (calibration.scale * sum / draws as f64) as f32;
+        LeafExplanation {
             leaf: leaf.to_owned(),
             evidence: estimate.mean,
             standard_error: estimate.error,
@@ -193,9 +243,9 @@ impl<'a> Explainer<'a> {
             certain: estimate.certain(self.options.certainty),
             probability: calibration.probability(estimate.mean),
             probability_error: 0.5 * (high - low).abs(),
-            map: map.iter().map(|sum| (calibration.scale * sum / draws as f64) as f32).collect(),
+            map: evidence.map.iter().map(log_odds).collect(),
             map_size: picture.size,
-        })
+        }
     }
 
     /// `e(negative) - e(positive)` per pixel, averaged over channels, `[draws, height, width]`.

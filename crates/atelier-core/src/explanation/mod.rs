@@ -14,8 +14,14 @@
 
 mod calibration;
 mod explainer;
+mod prompts;
 mod summary;
 
-pub use calibration::{Calibration, LeafCalibration, expected_calibration_error};
-pub use explainer::{ExplainedPicture, Explainer, ExplanationError, ExplanationOptions, LeafExplanation};
+pub use calibration::{
+    Calibration, LeafCalibration, READ_FROM, area_under_curve, expected_calibration_error,
+};
+pub use explainer::{
+    ExplainedPicture, Explainer, ExplanationError, ExplanationOptions, LeafEvidence, LeafExplanation,
+};
+pub use prompts::leaf_prompts;
 pub use summary::{NodeSummary, summarise};

@@ -27,6 +27,20 @@ pub trait ModelFiles {
     }
 }
 
+impl<F: ModelFiles + ?Sized> ModelFiles for &F {
+    fn read(&self, path: &str) -> Result<Vec<u8>, PipelineError> {
+        (**self).read(path)
+    }
+
+    fn contains(&self, path: &str) -> bool {
+        (**self).contains(path)
+    }
+
+    fn weights(&self, path: &str) -> Result<WeightsFile, PipelineError> {
+        (**self).weights(path)
+    }
+}
+
 /// Files in memory, by relative path.
 impl ModelFiles for BTreeMap<String, Vec<u8>> {
     fn read(&self, path: &str) -> Result<Vec<u8>, PipelineError> {

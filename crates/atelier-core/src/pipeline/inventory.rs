@@ -76,8 +76,7 @@ impl Inventory {
     /// # Errors
     /// [`PipelineError`] names the file, and what in it cannot be used.
     pub fn read<F: ModelFiles + ?Sized>(files: &F, device: &Device) -> Result<Self, PipelineError> {
-        let (path, json) = denoiser_config(files)?;
-        let denoiser_config = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
+        let (path, denoiser_config) = denoiser_config(files)?;
         let denoiser = denoiser_config.init(device).map_err(PipelineError::model(&path))?;
         let folder = component(&denoiser_config).key();
         check(&denoiser, files, folder, DIFFUSERS_WEIGHTS)?;

@@ -129,8 +129,7 @@ impl Pipeline {
     ) -> Result<Self, PipelineError> {
         let index: Index = serde_json::from_slice(&files.read(INDEX)?)
             .map_err(|error| PipelineError::File { path: INDEX.to_owned(), reason: error.to_string() })?;
-        let (path, json) = denoiser_config(files)?;
-        let denoiser_config = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
+        let (path, denoiser_config) = denoiser_config(files)?;
         let mut denoiser = denoiser_config.init(device).map_err(PipelineError::model(&path))?;
         store_weights_as(&mut denoiser, dtype);
         let vae_config = autoencoder_config(files)?;
@@ -171,6 +170,14 @@ impl Pipeline {
             text_config,
             scheduler_config: SchedulerConfig::from_json(&files.read(SCHEDULER)?)?,
         })
+    }
+
+    /// The configuration of the denoiser in `files`, of which no weights are read.
+    ///
+    /// # Errors
+    /// [`PipelineError`] names the file, and what in it cannot be used.
+    pub fn read_denoiser_config<F: ModelFiles + ?Sized>(files: &F) -> Result<DenoiserConfig, PipelineError> {
+        denoiser_config(files).map(|(_, config)| config)
     }
 
     /// All files of the model folder, by relative path.
@@ -398,10 +405,12 @@ fn component(denoiser: &DenoiserConfig) -> Component {
 }
 
 /// The configuration of the denoiser, and its path: a model folder has a UNet or a transformer.
-fn denoiser_config<F: ModelFiles + ?Sized>(files: &F) -> Result<(String, Vec<u8>), PipelineError> {
+fn denoiser_config<F: ModelFiles + ?Sized>(files: &F) -> Result<(String, DenoiserConfig), PipelineError> {
     let [unet, transformer] = [Component::Unet, Component::Transformer].map(Component::key);
     let is_transformer = files.contains(&format!("{transformer}/config.json"));
-    config(files, if is_transformer { transformer } else { unet })
+    let (path, json) = config(files, if is_transformer { transformer } else { unet })?;
+    let config = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
+    Ok((path, config))
 }
 
 /// The first text encoder that goes with `denoiser`: SD3 takes the projection of its vector.

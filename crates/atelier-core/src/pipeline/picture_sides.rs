@@ -27,8 +27,7 @@ impl PictureSides {
     /// # Errors
     /// [`PipelineError`] names the file, and what in it cannot be used.
     pub fn read<F: ModelFiles + ?Sized>(files: &F) -> Result<Self, PipelineError> {
-        let (path, json) = denoiser_config(files)?;
-        let denoiser = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
+        let (_, denoiser) = denoiser_config(files)?;
         Ok(Self::new(&denoiser, &autoencoder_config(files)?))
     }
 }

@@ -1,14 +1,19 @@
 //! The report as one self-contained page: no script, no request.
 
 use super::{ExplainedPair, Report, chart};
-use crate::{error::TrainError, evaluation::FALSE_FINDINGS, explanations::PictureExplanation, picture};
-use atelier_core::explanation::LeafExplanation;
+use crate::{
+    error::TrainError,
+    evaluation::FALSE_FINDINGS,
+    explanations::{PictureExplanation, in_words},
+    picture,
+};
+use atelier_core::picture::encode_png;
 use atelier_criteria::{CriteriaTree, Leaf, Node};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{RgbImage, imageops};
 use std::fmt::Write;
 
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 /// Pairs that are shown.
 const PAIRS: usize = 24;
 
@@ -197,7 +202,7 @@ fn branch(
                 body,
                 "<figure>{}<figcaption>{}</figcaption></figure>",
                 image(&map, "map")?,
-                words(found)
+                escape(&in_words(found, leaf))
             );
         }
         body.push_str("</div></li>");
@@ -225,16 +230,6 @@ fn branch(
     Ok(())
 }
 
-fn words(found: &LeafExplanation) -> String {
-    let (side, probability) = if found.probability >= 0.5 {
-        ("positive", found.probability)
-    } else {
-        ("negative", 1.0 - found.probability)
-    };
-    let certain = if found.certain { "" } else { ", uncertain" };
-    format!("{side}: {:.0} % ± {:.0}{certain}", 100.0 * probability, 100.0 * found.probability_error)
-}
-
 fn training(report: &Report, body: &mut String) {
     body.push_str("<h2>Training</h2><div class=\"charts\">");
     for curve in &report.curves {
@@ -248,14 +243,14 @@ fn training(report: &Report, body: &mut String) {
 }
 
 /// A picture inside the page, at twice its size.
-fn image(picture: &RgbImage, alternative: &str) -> Result<String, TrainError> {
+pub(super) fn image(picture: &RgbImage, alternative: &str) -> Result<String, TrainError> {
     let (width, height) = picture.dimensions();
     let enlarged = imageops::resize(picture, 2 * width, 2 * height, imageops::FilterType::CatmullRom);
-    let bytes = picture::encode_png(&enlarged, &[])
+    let bytes = encode_png(&enlarged, &[])
         .map_err(|source| picture::PictureError::Encode { path: "report.html".into(), source })?;
     Ok(format!("<img src=\"data:image/png;base64,{}\" alt=\"{alternative}\">", STANDARD.encode(bytes)))
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -2,8 +2,13 @@
 
 use super::{Dropout, Noising, TrainedDenoiser, noising::NoisedBatch};
 use crate::{
-    error::TrainError, forward_passes::ForwardPasses, latents::LatentCache, options::TrainOptions, painter,
-    text_states::TextStates, trainer::Task,
+    error::TrainError,
+    forward_passes::ForwardPasses,
+    latents::LatentCache,
+    options::{Granularity, TrainOptions},
+    painter,
+    text_states::TextStates,
+    trainer::Task,
 };
 use atelier_core::{
     models::{
@@ -74,10 +79,12 @@ impl Task for SftTask<'_> {
         _step: u64,
         device: &Device,
     ) -> Result<Self::Batch, TrainError> {
-        let prompts: Vec<String> = examples
-            .iter()
-            .map(|&i| self.prompts[i].keep(self.dropout.draw(noise.uniform())).compose())
-            .collect();
+        let mut draw = |prompt: &Prompt| {
+            let one = self.options.granularity == Granularity::Leaf && prompt.phrases() > 0;
+            let prompt = if one { &prompt.only_phrase(noise.below(prompt.phrases())) } else { prompt };
+            prompt.keep(self.dropout.draw(noise.uniform())).compose()
+        };
+        let prompts: Vec<String> = examples.iter().map(|&i| draw(&self.prompts[i])).collect();
         let (latents, sizes) = self.latents.draw(examples, noise, device)?;
         let states = self.states.get(&prompts, &sizes, device)?;
         Ok(SftBatch {

@@ -1,0 +1,136 @@
+//! Reading attributes in a picture, leaf by leaf.
+
+use crate::{
+    device::OpenDevice,
+    failure::Failure,
+    job::Job,
+    link::reply,
+    pictures::{SIDE, from_pixels},
+};
+use atelier_core::{
+    explanation::{
+        Calibration, ExplainedPicture, Explainer, ExplanationOptions, LeafEvidence, LeafExplanation,
+        leaf_prompts,
+    },
+    models::prompt_embeddings::PromptEmbeddings,
+    picture::{centre_square, to_tensor},
+    pipeline::Pipeline,
+};
+use atelier_criteria::{CriteriaTree, Leaf};
+use atelier_web_messages::{LeafReading, Reply, TaughtLeaf};
+
+/// Reads `leaves` of the criteria tree in a picture, or all that the model was taught.
+///
+/// Leaves take turns: a first look at each, those that the model reads best before the others, then another look at those
+/// that are not decided, the most decisive before the others.
+///
+/// # Errors
+/// [`Failure`]; what was read stays.
+pub async fn explain(
+    auxiliary: &Pipeline,
+    calibration: &Calibration,
+    picture: &atelier_web_messages::ExplainedPicture,
+    leaves: &[String],
+    device: &OpenDevice,
+    job: Job,
+) -> Result<(), Failure> {
+    let taught = taught(calibration);
+    let shown = taught.iter().map(|id| TaughtLeaf { id: id.clone() }).collect();
+    reply(&Reply::Taught { job: job.id, leaves: shown });
+    let chosen = if leaves.is_empty() { &taught } else { leaves };
+    let criteria = CriteriaTree::embedded();
+    let schedule = auxiliary.noise_schedule()?;
+    let prediction_type = auxiliary
+        .scheduler_config
+        .diffusion()
+        .map_err(|error| Failure::Explanation(error.to_string()))?
+        .prediction_type;
+    let explainer = Explainer::new(
+        &auxiliary.denoiser,
+        &schedule,
+        prediction_type,
+        calibration,
+        ExplanationOptions::default(),
+    )?;
+    let square = centre_square(&from_pixels(&picture.pixels)?, SIDE);
+    let noisy = explainer.picture(&auxiliary.encode_pictures(to_tensor([&square], &device.device)));
+    let mut readings = Vec::with_capacity(chosen.len());
+    for id in chosen {
+        let leaf = criteria.require_leaf(id).map_err(|error| Failure::Explanation(error.to_string()))?;
+        readings.push(Reading::new(leaf, &picture.caption, auxiliary, device)?);
+    }
+    let total = (readings.len() * noisy.batches()) as u32;
+    let mut done = 0;
+    for _ in 0..noisy.batches() {
+        for reading in readings.iter_mut().filter(|reading| !explainer.is_decided(&noisy, &reading.evidence))
+        {
+            let explanation = reading.look(&explainer, &noisy).await?;
+            done += 1;
+            let is_taught = calibration.leaves.contains_key(&reading.leaf.id);
+            reply(&Reply::Leaf { job: job.id, reading: to_message(&explanation, is_taught), done, total });
+            job.pause().await?;
+        }
+        readings.sort_by(|first, second| second.decisiveness.total_cmp(&first.decisiveness));
+    }
+    Ok(())
+}
+
+/// The leaves that the model was taught, those that it reads best first: where a small difference of errors says much.
+fn taught(calibration: &Calibration) -> Vec<String> {
+    let mut leaves: Vec<_> = calibration.leaves.iter().collect();
+    leaves.sort_by(|(_, first), (_, second)| second.scale.total_cmp(&first.scale));
+    leaves.into_iter().map(|(id, _)| id.clone()).collect()
+}
+
+/// One leaf on its way to an explanation.
+struct Reading<'a> {
+    leaf: &'a Leaf,
+    positive: PromptEmbeddings,
+    negative: PromptEmbeddings,
+    evidence: LeafEvidence,
+    /// Distance of the probability from one half.
+    decisiveness: f64,
+}
+
+impl<'a> Reading<'a> {
+    fn new(
+        leaf: &'a Leaf,
+        caption: &str,
+        auxiliary: &Pipeline,
+        device: &OpenDevice,
+    ) -> Result<Self, Failure> {
+        let [positive, negative] = leaf_prompts(caption, leaf);
+        Ok(Self {
+            leaf,
+            positive: auxiliary.encode_prompts(&[&positive], &device.device)?,
+            negative: auxiliary.encode_prompts(&[&negative], &device.device)?,
+            evidence: LeafEvidence::default(),
+            decisiveness: 0.0,
+        })
+    }
+
+    async fn look(
+        &mut self,
+        explainer: &Explainer<'_>,
+        picture: &ExplainedPicture,
+    ) -> Result<LeafExplanation, Failure> {
+        let Self { leaf, positive, negative, evidence, .. } = self;
+        explainer.look(picture, &leaf.id, positive, negative, evidence).await?;
+        let explanation = explainer.explanation(picture, &leaf.id, evidence);
+        self.decisiveness = (explanation.probability - 0.5).abs();
+        Ok(explanation)
+    }
+}
+
+fn to_message(explanation: &LeafExplanation, taught: bool) -> LeafReading {
+    LeafReading {
+        leaf: explanation.leaf.clone(),
+        probability: explanation.probability,
+        probability_error: explanation.probability_error,
+        draws: explanation.draws as u32,
+        certain: explanation.certain,
+        taught,
+        map: explanation.map.clone(),
+        map_size: explanation.map_size.map(|side| side as u32),
+    }
+}
