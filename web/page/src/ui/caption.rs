@@ -174,7 +174,7 @@ fn PromptField() -> impl IntoView {
                 prop:value=move || form.prompt.get()
                 on:input=move |event| form.prompt.set(event_target_value(&event))
             ></textarea>
-            <p id="unknown-words" class="warning" aria-live="polite" hidden=move || unknown.with(Vec::is_empty)>
+            <p id="unknown-words" class="warning" hidden=move || unknown.with(Vec::is_empty)>
                 {move || unknown.with(|unknown| {
                     (!unknown.is_empty()).then(|| format!("The painter does not know: {}", unknown.join(", ")))
                 })}

@@ -2,7 +2,7 @@
 
 use super::{alert::Notices, router::Router};
 use crate::logic::caption;
-use atelier_studio::SceneSpec;
+use atelier_studio::{Genre, SceneSpec};
 use atelier_web_messages::{Choice, Recipe, Sampler};
 use leptos::prelude::*;
 
@@ -18,37 +18,38 @@ pub struct Form {
     pub count: RwSignal<u32>,
     /// Whether the seed stays after a painting.
     pub locked: RwSignal<bool>,
+    /// All of it but the models.
+    pub recipe: Memo<Recipe>,
     /// The scene of the caption builder: that of the prompt, or the last one that it was.
     pub scene: Memo<SceneSpec>,
-    /// What the link of the address says, if that is what the form says too.
+    /// Whether the form says what the link of the address says.
     pub is_from_link: Memo<bool>,
 }
 
 impl Form {
     pub fn provide(router: Router, notices: Notices) -> Self {
-        let recipe = Recipe::default();
-        let prompt = RwSignal::new(recipe.prompt);
-        let link = RwSignal::new(None);
-        let (choice, steps) = (RwSignal::new(Choice::default()), RwSignal::new(recipe.steps));
-        let (guidance, sampler) = (RwSignal::new(recipe.guidance), RwSignal::new(recipe.sampler));
-        let (seed, count) = (RwSignal::new(random_seed()), RwSignal::new(recipe.count));
-        let scene = Memo::new(move |last: Option<&SceneSpec>| {
-            let first = || caption::in_genre(atelier_studio::Genre::Landscape);
-            prompt.with(|prompt| caption::scene(prompt)).or(last.copied()).unwrap_or_else(first)
-        });
-        let current = move || Recipe {
+        let Recipe { prompt, steps, guidance, sampler, count, .. } = Recipe::default();
+        let (choice, prompt, steps) =
+            (RwSignal::new(Choice::default()), RwSignal::new(prompt), RwSignal::new(steps));
+        let (guidance, sampler) = (RwSignal::new(guidance), RwSignal::new(sampler));
+        let (seed, count) = (RwSignal::new(random_seed()), RwSignal::new(count));
+        let recipe = Memo::new(move |_| Recipe {
             prompt: prompt.get(),
             steps: steps.get(),
             guidance: guidance.get(),
             sampler: sampler.get(),
             seed: seed.get(),
             count: count.get(),
-        };
-        let is_from_link =
-            Memo::new(move |_| link.with(|link| *link == Some((current(), choice.get()))));
+        });
+        let scene = Memo::new(move |last: Option<&SceneSpec>| {
+            let first = || caption::in_genre(Genre::Landscape);
+            prompt.with(|prompt| caption::scene(prompt)).or(last.copied()).unwrap_or_else(first)
+        });
+        let link = RwSignal::new(None);
+        let is_from_link = Memo::new(move |_| link.with(|link| *link == Some((recipe.get(), choice.get()))));
         let locked = RwSignal::new(false);
         let form =
-            Self { choice, prompt, steps, guidance, sampler, seed, count, locked, scene, is_from_link };
+            Self { choice, prompt, steps, guidance, sampler, seed, count, locked, recipe, scene, is_from_link };
         Effect::new(move |_| {
             let Some(query) = router.recipe() else { return };
             match Recipe::from_query(&query) {
@@ -71,18 +72,6 @@ impl Form {
         self.sampler.set(recipe.sampler);
         self.seed.set(recipe.seed);
         self.count.set(recipe.count);
-    }
-
-    /// What the form says, outside of anything that follows it.
-    pub fn recipe(self) -> Recipe {
-        untrack(|| Recipe {
-            prompt: self.prompt.get(),
-            steps: self.steps.get(),
-            guidance: self.guidance.get(),
-            sampler: self.sampler.get(),
-            seed: self.seed.get(),
-            count: self.count.get(),
-        })
     }
 
     pub fn throw_dice(self) {

@@ -113,7 +113,7 @@ impl Painting {
         if self.job.get_untracked().is_some() {
             return;
         }
-        let (recipe, choice) = (self.form.recipe(), self.form.choice.get_untracked());
+        let (recipe, choice) = (self.form.recipe.get_untracked(), self.form.choice.get_untracked());
         let job = self.worker.next_job();
         let easel = |index: u32, model: Model| Easel {
             job,

@@ -390,7 +390,10 @@ impl Explanations {
     fn read(self, explanation: &Explanation, reading: LeafReading) {
         let Some(leaf) = CriteriaTree::embedded().leaf_index(&reading.leaf) else { return };
         if let Some(known) = untrack(|| explanation.reading(leaf)) {
-            known.set(reading);
+            // A task that was interrupted begins anew; until it is further than before, the old reading is the better one.
+            if known.with_untracked(|known| known.draws <= reading.draws) {
+                known.set(reading);
+            }
         } else {
             let reading = ArcRwSignal::new(reading);
             explanation.readings.update(|readings| readings.push(LeafState { leaf, reading }));

@@ -39,7 +39,8 @@ pub fn ModelChoice() -> impl IntoView {
     }
 }
 
-/// A number of the form. What is out of range is moved into it once the field is left.
+/// A number of the form. What is out of range is moved into it once the field is left; an empty field leaves the number as it
+/// was and shows it faintly.
 #[component]
 fn NumberField<T>(
     id: &'static str,
@@ -59,12 +60,11 @@ where
         }
     };
     let on_change = move |event: web_sys::Event| {
-        value.update(|value| match read(&event) {
-            Some(number) if number < low => *value = low,
-            Some(number) if number > high => *value = high,
-            Some(number) if low <= number => *value = number,
-            _ => {}
-        });
+        let Some(number) = read(&event) else { return };
+        let number = if number < low { low } else if number > high { high } else { number };
+        value.set(number);
+        // If the number was this one before, the field is not told.
+        event_target::<web_sys::HtmlInputElement>(&event).set_value(&number.to_string());
     };
     view! {
         <div class="field">
@@ -75,6 +75,7 @@ where
                 min=low.to_string()
                 max=high.to_string()
                 step=step.unwrap_or("1")
+                placeholder=move || value.get().to_string()
                 prop:value=move || value.get().to_string()
                 on:input=on_input
                 on:change=on_change

@@ -32,16 +32,19 @@ pub fn Easels() -> impl IntoView {
     }
 }
 
-/// What is there before the first picture.
+/// What is there before the first picture: the same as in `index.html`.
 #[component]
 fn EmptyWall() -> impl IntoView {
     view! {
         <div class="empty-wall">
-            <div class="plate"></div>
+            <h2>"A small painter, taught by a teacher’s criteria"</h2>
             <p>
-                "Your pictures form here, step by step. Press " <strong>"Paint"</strong>
-                ": the small models are downloaded once, everything else happens on this device."
+                "It paints in your browser, before and after its lessons, and shows what it sees in a picture: balanced composition, muddy colour, lifeless brushwork."
             </p>
+            <div class="row pair" aria-hidden="true">
+                <div class="plate"></div>
+                <div class="plate"></div>
+            </div>
         </div>
     }
 }

@@ -17,7 +17,7 @@ pub fn PaintPage() -> impl IntoView {
     };
     view! {
         <div class="workshop">
-            <form class="order" aria-label="What to paint" on:submit=submit>
+            <form class="order" aria-label="What to paint" novalidate on:submit=submit>
                 <p id="link-notice" class="notice" hidden=move || !form.is_from_link.get()>
                     {move || {
                         form.is_from_link.get().then_some("This comes from a link: press Paint for the same picture.")
