@@ -73,10 +73,15 @@ impl Verdict {
     }
 }
 
-/// A probability with its error in percent: `82 % ± 6`. No reading is free of error, so that it is at least 1.
+/// A probability with its error in percent: `82 % ± 6`. No reading is free of error, so that it is at least 1, and nothing is
+/// 0 or 100 %.
 #[must_use]
 pub fn percent(probability: f64, error: f64) -> String {
-    format!("{:.0} % ± {:.0}", 100.0 * probability, (100.0 * error).max(1.0))
+    match 100.0 * probability {
+        above if above > 99.0 => "over 99 %".to_owned(),
+        below if below < 1.0 => "under 1 %".to_owned(),
+        percent => format!("{percent:.0} % ± {:.0}", (100.0 * error).max(1.0)),
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +98,7 @@ mod tests {
     fn the_more_probable_side_is_named() {
         assert_eq!(sentence(0.18, 0.06), "Muddy colour: likely (82 % ± 6)");
         assert_eq!(sentence(0.9, 0.031), "Clean colour: very likely (90 % ± 3)");
-        assert_eq!(sentence(0.001, 0.0), "Muddy colour: certain (100 % ± 1)");
+        assert_eq!(sentence(0.001, 0.0), "Muddy colour: certain (over 99 %)");
         assert_eq!(sentence(0.6, 0.12), "Could be either: clean colour or muddy colour (60 % ± 12)");
     }
 

@@ -9,12 +9,10 @@ use leptos::prelude::*;
 
 #[component]
 pub fn CaptionBuilder() -> impl IntoView {
-    let form: Form = expect_context();
     view! {
         <fieldset class="scene">
             <legend>"What to paint"</legend>
             <SceneSelects />
-            <button class="quiet" type="button" on:click=move |_| form.surprise()>"Surprise me"</button>
         </fieldset>
         <Styles />
         <PromptField />
@@ -165,9 +163,10 @@ fn PromptField() -> impl IntoView {
     view! {
         <div class="field prompt">
             <label for="prompt">"In words"</label>
+            <button class="quiet" type="button" on:click=move |_| form.surprise()>"Surprise me"</button>
             <textarea
                 id="prompt"
-                rows="3"
+                rows="2"
                 maxlength=Recipe::MAX_PROMPT.to_string()
                 spellcheck="false"
                 aria-describedby="unknown-words prompt-problem"

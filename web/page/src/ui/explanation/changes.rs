@@ -4,6 +4,7 @@ use super::state::{Explanation, Explanations, Place, Stage};
 use crate::{
     logic::{
         decisiveness::{Change, largest_changes},
+        figures::capitalised,
         verdict::{Verdict, percent},
     },
     ui::canvas::LeafMap,
@@ -83,7 +84,7 @@ fn ChangeRow(change: Change, pair: [Explanation; 2]) -> impl IntoView {
     });
     view! {
         <li data-leaf=leaf.id.as_str() data-side=side.as_str()>
-            <h3>"More " {leaf.attribute(side).phrase.as_str()}</h3>
+            <h3>{capitalised(&leaf.attribute(side).phrase)}</h3>
             <p class="sentence">{leaf.attribute(side).explanation.as_str()}</p>
             <div class="two">{figures.into_iter().collect::<Vec<_>>()}</div>
         </li>

@@ -155,7 +155,7 @@ fn StageLine(stage: ArcRwSignal<Stage>, explanation: Explanation) -> impl IntoVi
         <p class="stage hint"><span>{sentence}</span> {
             let kind = Memo::new(move |_| (is_working(), now.get() == Stage::Stopped));
             move || {
-                kind.track();
+                kind.get();
                 untrack(&action)
             }
         }</p>

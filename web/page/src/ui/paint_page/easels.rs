@@ -78,7 +78,7 @@ fn Row(job: u32, index: u32) -> impl IntoView {
             <Show when=move || finished().len() == 2>
                 <p class="row-actions">
                     <button class="explain-both" type="button" on:click=explain_both>"Explain both"</button>
-                    <span class="hint">"Why did learning change this picture?"</span>
+                    <span class="hint">"and see why alignment changed it"</span>
                 </p>
             </Show>
         </div>

@@ -27,8 +27,10 @@ pub fn PaintPage() -> impl IntoView {
                 <CaptionBuilder />
                 <controls::Seed />
                 <controls::Advanced />
-                <controls::Buttons />
-                <progress::Progress />
+                <div class="foot">
+                    <controls::Buttons />
+                    <progress::Progress />
+                </div>
             </form>
             <section class="wall" aria-label="Pictures">
                 <easels::Easels />
