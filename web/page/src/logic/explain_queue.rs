@@ -101,7 +101,8 @@ impl ExplainQueue {
     }
 
     fn interrupt(&mut self, which: impl Fn(&Task) -> bool) -> Option<JobId> {
-        let running = self.running.as_mut().filter(|running| running.stop.is_none() && which(&running.task))?;
+        let running =
+            self.running.as_mut().filter(|running| running.stop.is_none() && which(&running.task))?;
         running.stop = Some(Stop::Interrupted);
         Some(running.job)
     }

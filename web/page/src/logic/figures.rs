@@ -40,7 +40,8 @@ mod tests {
     #[test]
     fn figures_read_well() {
         assert_eq!(megabytes(3_240_000, 9_600_000), "3.2 of 9.6 MB");
-        let durations = [(0.2, "0 s"), (59.6, "1 min"), (80.0, "1 min 20 s"), (3600.0, "1 h"), (7500.0, "2 h 5 min")];
+        let durations =
+            [(0.2, "0 s"), (59.6, "1 min"), (80.0, "1 min 20 s"), (3600.0, "1 h"), (7500.0, "2 h 5 min")];
         for (seconds, text) in durations {
             assert_eq!(duration(seconds), text);
         }

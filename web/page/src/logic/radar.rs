@@ -72,7 +72,10 @@ mod tests {
 
     #[test]
     fn a_polygon_has_a_point_for_each_dimension() {
-        assert_eq!(polygon(&[Some(1.0), None, Some(0.0), Some(0.5)], 10.0), "0.00,-10.00 5.00,-0.00 0.00,0.00 -5.00,0.00");
+        assert_eq!(
+            polygon(&[Some(1.0), None, Some(0.0), Some(0.5)], 10.0),
+            "0.00,-10.00 5.00,-0.00 0.00,0.00 -5.00,0.00"
+        );
     }
 
     #[test]

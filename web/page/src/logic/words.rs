@@ -46,7 +46,8 @@ mod tests {
             assert_eq!(unknown(&scene.caption()), Vec::<String>::new());
         }
         assert!(
-            unknown("A Seascape, with cliffs | positive: clean colour | negative: flat cut-out forms").is_empty()
+            unknown("A Seascape, with cliffs | positive: clean colour | negative: flat cut-out forms")
+                .is_empty()
         );
     }
 

@@ -18,9 +18,10 @@ pub fn BenchPage() -> impl IntoView {
         worker.run(job, &Request::Benchmark { job }, move |reply| {
             // The page may have been left: then nobody waits for it.
             let _ = match reply {
-                Reply::Download { received, total, .. } => {
-                    status.try_set(Some(format!("Downloading the models: {}", figures::megabytes(received, total))))
-                }
+                Reply::Download { received, total, .. } => status.try_set(Some(format!(
+                    "Downloading the models: {}",
+                    figures::megabytes(received, total)
+                ))),
                 Reply::Benchmark { report: figures, .. } => {
                     let navigator = window().navigator();
                     let agent = navigator.user_agent().unwrap_or_default();

@@ -117,7 +117,8 @@ fn Choice(
 #[component]
 fn Styles() -> impl IntoView {
     let form: Form = expect_context();
-    let chosen = move || form.prompt.with(|prompt| Prompt::parse(prompt).map_or(0, |prompt| prompt.positive.len()));
+    let chosen =
+        move || form.prompt.with(|prompt| Prompt::parse(prompt).map_or(0, |prompt| prompt.positive.len()));
     let groups = caption::styles().into_iter().map(|(dimension, phrases)| {
         let chips = phrases.into_iter().map(|phrase| {
             let pressed = Memo::new(move |_| form.prompt.with(|prompt| caption::asks_for(prompt, phrase)));

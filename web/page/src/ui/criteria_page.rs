@@ -1,10 +1,6 @@
 //! The tree of criteria, with examples of the studio.
 
-use super::{
-    alert::Notices,
-    blob::BlobUrl,
-    worker::Worker,
-};
+use super::{alert::Notices, blob::BlobUrl, worker::Worker};
 use crate::logic::figures::{capitalised, count};
 use atelier_criteria::{CriteriaTree, Leaf, Node, Side};
 use atelier_studio::STUDIO_LEAVES;

@@ -1,7 +1,9 @@
 //! The gallery's pictures in IndexedDB.
 
 use atelier_web_messages::Model;
-use idb::{Database, DatabaseEvent, Error, Factory, ObjectStoreParams, Query, TransactionMode, TransactionResult};
+use idb::{
+    Database, DatabaseEvent, Error, Factory, ObjectStoreParams, Query, TransactionMode, TransactionResult,
+};
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 

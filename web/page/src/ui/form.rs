@@ -48,8 +48,19 @@ impl Form {
         let link = RwSignal::new(None);
         let is_from_link = Memo::new(move |_| link.with(|link| *link == Some((recipe.get(), choice.get()))));
         let locked = RwSignal::new(false);
-        let form =
-            Self { choice, prompt, steps, guidance, sampler, seed, count, locked, recipe, scene, is_from_link };
+        let form = Self {
+            choice,
+            prompt,
+            steps,
+            guidance,
+            sampler,
+            seed,
+            count,
+            locked,
+            recipe,
+            scene,
+            is_from_link,
+        };
         Effect::new(move |_| {
             let Some(query) = router.recipe() else { return };
             match Recipe::from_query(&query) {
@@ -85,7 +96,8 @@ impl Form {
 
     /// Rewrites the caption with a scene by chance, another one than before.
     pub fn surprise(self) {
-        let all: Vec<SceneSpec> = SceneSpec::all().filter(|scene| *scene != self.scene.get_untracked()).collect();
+        let all: Vec<SceneSpec> =
+            SceneSpec::all().filter(|scene| *scene != self.scene.get_untracked()).collect();
         self.set_scene(&all[random_below(all.len() as f64) as usize]);
     }
 }

@@ -25,9 +25,8 @@ pub fn GalleryPage() -> impl IntoView {
             let _ = keys.try_set(Some(found));
         });
     });
-    let shown = move || {
-        keys.with(|keys| keys.iter().flatten().take(limit.get()).copied().collect::<Vec<_>>())
-    };
+    let shown =
+        move || keys.with(|keys| keys.iter().flatten().take(limit.get()).copied().collect::<Vec<_>>());
     let count = move || keys.with(|keys| keys.as_ref().map(Vec::len));
     view! {
         <div class="reading-room wide">

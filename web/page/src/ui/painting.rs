@@ -73,8 +73,16 @@ pub enum EaselState {
 pub enum Phase {
     /// The worker has not begun.
     Waiting,
-    Download { received: u64, total: u64, is_stored: bool },
-    Paint { steps: Steps, rate: Option<f64>, seconds: Option<f64> },
+    Download {
+        received: u64,
+        total: u64,
+        is_stored: bool,
+    },
+    Paint {
+        steps: Steps,
+        rate: Option<f64>,
+        seconds: Option<f64>,
+    },
 }
 
 /// Everything about painting.
@@ -94,7 +102,13 @@ pub struct Painting {
 }
 
 impl Painting {
-    pub fn provide(worker: Worker, notices: Notices, gallery: Gallery, form: Form, explanations: Explanations) {
+    pub fn provide(
+        worker: Worker,
+        notices: Notices,
+        gallery: Gallery,
+        form: Form,
+        explanations: Explanations,
+    ) {
         provide_context(Self {
             easels: RwSignal::new(Vec::new()),
             job: RwSignal::new(None),
@@ -145,13 +159,18 @@ impl Painting {
     /// Takes a finished picture away; the gallery keeps it.
     pub fn remove(self, easel: &Easel) {
         self.easels.update(|easels| {
-            easels.retain(|other| (other.job, other.model, other.index) != (easel.job, easel.model, easel.index));
+            easels.retain(|other| {
+                (other.job, other.model, other.index) != (easel.job, easel.model, easel.index)
+            });
         });
     }
 
     fn receive(self, recipe: &Recipe, reply: Reply) {
         match reply {
             Reply::Download { received, total, is_stored, .. } => {
+                if !is_stored && !matches!(self.phase.get_untracked(), Phase::Download { .. }) {
+                    self.notices.say("Downloading the models.");
+                }
                 self.phase.set(Phase::Download { received, total, is_stored });
             }
             Reply::Step { job, model, index, step, steps, preview } => {
@@ -159,7 +178,11 @@ impl Painting {
             }
             Reply::Painted { job, model, index, seed, pixels, png } => {
                 let recipe = Recipe { seed, count: 1, ..recipe.clone() };
-                self.finish_picture(job, index, Picture { model, recipe, pixels, url: BlobUrl::of_png(&png), png });
+                self.finish_picture(
+                    job,
+                    index,
+                    Picture { model, recipe, pixels, url: BlobUrl::of_png(&png), png },
+                );
             }
             Reply::Finished { milliseconds, .. } => {
                 if !self.form.locked.get_untracked() {
@@ -186,7 +209,8 @@ impl Painting {
         if let Some(easel) = self.easel(job, model, index) {
             easel.state.set(EaselState::InWork(step, preview));
         }
-        let (finished, pictures) = self.easels.with_untracked(|easels| (finished(easels), easels.len() as u32));
+        let (finished, pictures) =
+            self.easels.with_untracked(|easels| (finished(easels), easels.len() as u32));
         let steps = Steps { finished, pictures, step, steps };
         self.phase.set(Phase::Paint { steps, rate: clock.rate(), seconds: clock.seconds_for(steps.left()) });
     }

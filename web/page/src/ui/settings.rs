@@ -21,7 +21,10 @@ pub fn saved_device() -> DeviceChoice {
 }
 
 fn choice(word: &str) -> DeviceChoice {
-    CHOICES.into_iter().find(|(_, key, _)| *key == word).map_or_else(DeviceChoice::default, |(choice, ..)| choice)
+    CHOICES
+        .into_iter()
+        .find(|(_, key, _)| *key == word)
+        .map_or_else(DeviceChoice::default, |(choice, ..)| choice)
 }
 
 #[component]

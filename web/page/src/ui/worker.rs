@@ -62,11 +62,12 @@ impl Worker {
 
     /// A number for a job.
     pub fn next_job(self) -> JobId {
-        self.state.try_update_value(|state| {
-            state.jobs = state.jobs.wrapping_add(1);
-            state.jobs
-        })
-        .unwrap_or_default()
+        self.state
+            .try_update_value(|state| {
+                state.jobs = state.jobs.wrapping_add(1);
+                state.jobs
+            })
+            .unwrap_or_default()
     }
 
     /// Moves the models to another device, or starts the worker with it.

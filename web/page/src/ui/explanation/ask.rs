@@ -12,7 +12,9 @@ pub fn AskLeaf(place: Place) -> impl IntoView {
     let explanations: Explanations = expect_context();
     let tree = CriteriaTree::embedded();
     let query = RwSignal::new(String::new());
-    let found = Memo::new(move |_| query.with(|query| tree.search(query).into_iter().take(OFFERED).collect::<Vec<_>>()));
+    let found = Memo::new(move |_| {
+        query.with(|query| tree.search(query).into_iter().take(OFFERED).collect::<Vec<_>>())
+    });
     let ask = move |leaf: &'static Leaf| {
         if let Some(index) = tree.leaf_index(&leaf.id) {
             explanations.ask(place, index);

@@ -20,7 +20,8 @@ const SHOWN: usize = 6;
 pub fn Changes(place: Place) -> impl IntoView {
     let explanations: Explanations = expect_context();
     let pair = move || -> Option<[Explanation; 2]> {
-        let mut all = explanations.at(place).into_iter().filter(|explanation| explanation.subject.model.is_some());
+        let mut all =
+            explanations.at(place).into_iter().filter(|explanation| explanation.subject.model.is_some());
         let pair = [all.next()?, all.next()?];
         (pair[0].subject.model == Some(Model::Base)).then_some(pair)
     };
@@ -28,7 +29,8 @@ pub fn Changes(place: Place) -> impl IntoView {
     // While readings arrive, the list would jump.
     let changes = Memo::new(move |_| {
         let [base, aligned] = pair()?;
-        let is_over = |explanation: &Explanation| matches!(explanation.stage.get(), Stage::Done | Stage::Stopped);
+        let is_over =
+            |explanation: &Explanation| matches!(explanation.stage.get(), Stage::Done | Stage::Stopped);
         (is_over(&base) && is_over(&aligned)).then(|| changes(&base, &aligned))
     });
     let list = move || {

@@ -22,7 +22,9 @@ pub fn LeafList(explanation: Explanation) -> impl IntoView {
     let asked_for = {
         let explanation = explanation.clone();
         Memo::new(move |_| {
-            asked.with(|asked| asked.iter().copied().filter(|&leaf| explanation.reading(leaf).is_some()).collect::<Vec<_>>())
+            asked.with(|asked| {
+                asked.iter().copied().filter(|&leaf| explanation.reading(leaf).is_some()).collect::<Vec<_>>()
+            })
         })
     };
     let others = Memo::new(move |_| {
@@ -31,12 +33,11 @@ pub fn LeafList(explanation: Explanation) -> impl IntoView {
     });
     let row = {
         let explanation = explanation.clone();
-        move |leaf: usize| {
-            explanation.reading(leaf).map(|reading| view! { <LeafRow leaf reading /> })
-        }
+        move |leaf: usize| explanation.reading(leaf).map(|reading| view! { <LeafRow leaf reading /> })
     };
     let asked_row = row.clone();
     let hold = move |is_held: bool| explanations.held.set(is_held);
+    on_cleanup(move || hold(false));
     view! {
         <div
             class="readings"
@@ -70,9 +71,11 @@ pub fn LeafTree(explanation: Explanation) -> impl IntoView {
         let explanation = explanation.clone();
         let count = {
             let (explanation, range) = (explanation.clone(), root.leaf_range());
-            Memo::new(move |_| explanation.readings.with(|readings| {
-                readings.iter().filter(|state| range.contains(&state.leaf)).count()
-            }))
+            Memo::new(move |_| {
+                explanation
+                    .readings
+                    .with(|readings| readings.iter().filter(|state| range.contains(&state.leaf)).count())
+            })
         };
         let levels = root.children().map(|level| view! { <Level level explanation=explanation.clone() /> });
         view! {

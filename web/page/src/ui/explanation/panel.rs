@@ -80,19 +80,25 @@ fn Section(explanation: Explanation, by_dimension: RwSignal<bool>) -> impl IntoV
     };
     let map = {
         let explanation = explanation.clone();
-        move || shown.get().and_then(|leaf| explanation.reading(leaf)).map(|reading| view! { <LeafMap reading /> })
-    };
-    let legend = {
-        let explanation = explanation.clone();
         move || {
-            let leaf = shown.get()?;
-            let reading = explanation.reading(leaf)?;
-            let leaf = &CriteriaTree::embedded().leaves()[leaf];
-            Some(reading.with(|reading| {
-                Verdict::of(reading.probability).sentence(leaf, reading.probability_error)
-            }))
+            shown
+                .get()
+                .and_then(|leaf| explanation.reading(leaf))
+                .map(|reading| view! { <LeafMap reading /> })
         }
     };
+    let legend =
+        {
+            let explanation = explanation.clone();
+            move || {
+                let leaf = shown.get()?;
+                let reading = explanation.reading(leaf)?;
+                let leaf = &CriteriaTree::embedded().leaves()[leaf];
+                Some(reading.with(|reading| {
+                    Verdict::of(reading.probability).sentence(leaf, reading.probability_error)
+                }))
+            }
+        };
     let is_done = {
         let explanation = explanation.clone();
         move || explanation.is_done().to_string()
@@ -131,8 +137,12 @@ fn StageLine(stage: ArcRwSignal<Stage>, explanation: Explanation) -> impl IntoVi
     let now = Memo::new(move |_| stage.get());
     let sentence = move || match now.get() {
         Stage::Waiting | Stage::Reading(_, 0) => "Waiting …".to_owned(),
-        Stage::Download(received, total) => format!("Downloading the model: {}", figures::megabytes(received, total)),
-        Stage::Reading(done, total) => format!("Reading … {:.0} %", 100.0 * f64::from(done) / f64::from(total)),
+        Stage::Download(received, total) => {
+            format!("Downloading the model: {}", figures::megabytes(received, total))
+        }
+        Stage::Reading(done, total) => {
+            format!("Reading … {:.0} %", 100.0 * f64::from(done) / f64::from(total))
+        }
         Stage::Done => "Everything is read.".to_owned(),
         Stage::Stopped => "Stopped.".to_owned(),
     };

@@ -34,7 +34,13 @@ pub fn Radar(place: Place) -> impl IntoView {
     });
     let labels = tree.dimensions().iter().enumerate().map(|(index, dimension)| {
         let (x, y) = radar::point(index, count, RADIUS + 12.0);
-        let anchor = if x.abs() < 1.0 { "middle" } else if x > 0.0 { "start" } else { "end" };
+        let anchor = if x.abs() < 1.0 {
+            "middle"
+        } else if x > 0.0 {
+            "start"
+        } else {
+            "end"
+        };
         // Two lines: "Brushstroke and Texture" is wide.
         let lines: Vec<String> = match dimension.name.split_once(" and ") {
             Some((first, second)) => vec![format!("{first}"), format!("and {second}")],

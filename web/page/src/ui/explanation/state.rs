@@ -234,6 +234,9 @@ impl Explanations {
             let is_it = |known: &&Explanation| known.subject == subject;
             all.iter().find(is_it).cloned()
         });
+        if known.is_none() && subject.place == Place::Uploaded {
+            self.drop_upload();
+        }
         let task = match known {
             Some(known) if known.stage.get_untracked() == Stage::Stopped => {
                 let all = Task { explanation: known.id, leaves: Vec::new(), asked: false };
@@ -289,14 +292,16 @@ impl Explanations {
     }
 
     fn drop_where(self, is_dropped: impl Fn(Place) -> bool) {
-        let dropped: Vec<u32> = self.all.with_untracked(|all| {
-            let dropped = all.iter().filter(|explanation| is_dropped(explanation.subject.place));
-            dropped.map(|explanation| explanation.id).collect()
+        let dropped: Vec<Explanation> = self.all.with_untracked(|all| {
+            all.iter().filter(|explanation| is_dropped(explanation.subject.place)).cloned().collect()
         });
-        for &id in &dropped {
-            self.cancel(self.with_queue(|queue| queue.drop_explanation(id)));
+        if dropped.is_empty() {
+            return;
         }
-        self.all.update(|all| all.retain(|explanation| !dropped.contains(&explanation.id)));
+        self.all.update(|all| all.retain(|explanation| !is_dropped(explanation.subject.place)));
+        for explanation in dropped {
+            self.stop(&explanation);
+        }
     }
 
     /// Lets a painting pass.
@@ -344,7 +349,9 @@ impl Explanations {
 
     fn receive(self, job: JobId, explanation: &Explanation, reply: Reply) {
         match reply {
-            Reply::Download { received, total, .. } => explanation.stage.set(Stage::Download(received, total)),
+            Reply::Download { received, total, .. } => {
+                explanation.stage.set(Stage::Download(received, total))
+            }
             Reply::Taught { leaves, .. } => {
                 explanation.taught.set(leaves.into_iter().map(|leaf| leaf.id).collect());
             }

@@ -61,7 +61,13 @@ where
     };
     let on_change = move |event: web_sys::Event| {
         let Some(number) = read(&event) else { return };
-        let number = if number < low { low } else if number > high { high } else { number };
+        let number = if number < low {
+            low
+        } else if number > high {
+            high
+        } else {
+            number
+        };
         value.set(number);
         // If the number was this one before, the field is not told.
         event_target::<web_sys::HtmlInputElement>(&event).set_value(&number.to_string());
