@@ -2,9 +2,13 @@
 
 mod command;
 mod debian;
+mod files;
 mod lint;
+mod manifest;
+mod service_worker;
 mod setup;
 mod site;
+mod sizes;
 mod test;
 mod wasm;
 
@@ -35,8 +39,10 @@ enum Task {
     Test,
     /// Checks formatting, lints, documentation and the WebAssembly build, without running a test.
     Lint(lint::Arguments),
-    /// Builds the page into dist/ and prints how much a visitor downloads.
+    /// Builds the page into dist/, prints how much a visitor downloads, and fails if that is too much.
     Site,
+    /// Writes models/manifest.json, which the page downloads the models by.
+    Manifest,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +51,7 @@ fn main() -> ExitCode {
         Task::Test => test::all(),
         Task::Lint(arguments) => lint::chosen(&arguments),
         Task::Site => site::build(),
+        Task::Manifest => manifest::update(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
