@@ -8,6 +8,3 @@ try {
   console.error(error);
   document.getElementById("page").textContent = `The page could not start: ${error}`;
 }
-
-// For the next visit, which may have no network. Nothing here depends on it: some browsers and settings have none.
-navigator.serviceWorker?.register(new URL("service-worker.js", document.baseURI)).catch(console.warn);
