@@ -35,7 +35,7 @@ struct Arguments {
 enum Task {
     /// Installs what building needs beside Rust; skips what is there.
     Setup(setup::Arguments),
-    /// Installs what the tests need, checks formatting, lints and documentation, then runs every test.
+    /// Installs what the tests need, checks formatting, lints and documentation, builds the page, then runs every test.
     Test,
     /// Checks formatting, lints, documentation and the WebAssembly build, without running a test.
     Lint(lint::Arguments),
