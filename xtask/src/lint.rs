@@ -24,7 +24,7 @@ enum Check {
     Clippy,
     /// Documentation builds without a warning.
     Documentation,
-    /// The crates of the page compile for WebAssembly: nothing native crept in.
+    /// The crates of the page compile for WebAssembly without a warning: nothing native crept in.
     Wasm,
 }
 
@@ -55,9 +55,7 @@ impl Check {
             }
             // A check, not a build: minutes instead of twenty, and enough to find what a browser lacks.
             Self::Wasm => {
-                let crates = ["atelier-criteria", "atelier-core", "atelier-web"].map(|name| ["-p", name]);
-                let mut check = command("cargo", ["check", "--release", "--target", wasm::TARGET]);
-                run(check.args(crates.as_flattened()).envs(wasm::wasm_environment()?))
+                wasm::check(&["atelier-criteria", "atelier-core", "atelier-web-page", "atelier-web-worker"])
             }
         }
     }

@@ -2,9 +2,13 @@
 
 mod command;
 mod debian;
+mod files;
 mod lint;
+mod manifest;
+mod service_worker;
 mod setup;
 mod site;
+mod sizes;
 mod test;
 mod wasm;
 
@@ -31,12 +35,14 @@ struct Arguments {
 enum Task {
     /// Installs what building needs beside Rust; skips what is there.
     Setup(setup::Arguments),
-    /// Installs what the tests need, checks formatting, lints and documentation, then runs every test.
+    /// Installs what the tests need, checks formatting, lints and documentation, builds the page, then runs every test.
     Test,
     /// Checks formatting, lints, documentation and the WebAssembly build, without running a test.
     Lint(lint::Arguments),
-    /// Builds the page into dist/ and prints how much a visitor downloads.
+    /// Builds the page into dist/, prints how much a visitor downloads, and fails if that is too much.
     Site,
+    /// Writes models/manifest.json, which the page downloads the models by.
+    Manifest,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +51,7 @@ fn main() -> ExitCode {
         Task::Test => test::all(),
         Task::Lint(arguments) => lint::chosen(&arguments),
         Task::Site => site::build(),
+        Task::Manifest => manifest::update(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

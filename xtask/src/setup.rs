@@ -23,31 +23,33 @@ pub struct Arguments {
 
 /// Something that can be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Part {
-    /// rustfmt and clippy, for `lint` and `test`.
+enum Part {
+    /// rustfmt and clippy, for `lint`.
     Components,
-    /// The WebAssembly target of Rust, for `lint`, `test` and `site`.
+    /// The WebAssembly target of Rust, for `lint` and `site`.
     WasmTarget,
     /// wasm-bindgen's command-line tool in the version of Cargo.lock, for `site` (3 minutes).
     WasmBindgen,
     /// Binaryen's wasm-opt, which makes the page small, for `site` (10 minutes).
     WasmOpt,
-    /// Trunk, which puts the page together, for `site` (10 minutes).
+    /// Trunk, which puts the page together, for `site` (5 minutes).
     Trunk,
-    /// Chromium and its driver, to look at the page.
+    /// Chromium and its driver, for the tests of the page.
     Chromium,
 }
 
-/// What `test` cannot do without.
-pub const FOR_TESTS: [Part; 2] = [Part::Components, Part::WasmTarget];
-
 /// Installs the chosen parts.
 pub fn chosen(arguments: &Arguments) -> Result<()> {
-    if arguments.only.is_empty() { install(Part::value_variants()) } else { install(&arguments.only) }
+    if arguments.only.is_empty() { all() } else { install(&arguments.only) }
+}
+
+/// Installs every part; the tests need them all.
+pub fn all() -> Result<()> {
+    install(Part::value_variants())
 }
 
 /// Installs what is missing of `parts`, and says at the end what still is.
-pub fn install(parts: &[Part]) -> Result<()> {
+fn install(parts: &[Part]) -> Result<()> {
     let mut missing = Vec::new();
     for &part in parts {
         let (what, is_there) = part.inspect()?;
@@ -97,14 +99,19 @@ impl Part {
             Self::Components => succeeds(&["rustup", "component", "add", "rustfmt", "clippy"]),
             Self::WasmTarget => wasm::install(),
             // Not `--locked`: the tool's own lock file pins versions that have since been withdrawn.
-            Self::WasmBindgen => {
-                succeeds(&["cargo", "install", "wasm-bindgen-cli", "--version", &wasm::bindgen_version()?])
-            }
-            Self::WasmOpt => {
-                let version = format!("0.{WASM_OPT}.1");
-                succeeds(&["cargo", "install", "wasm-opt", "--version", &version, "--locked"])
-            }
-            Self::Trunk => succeeds(&["cargo", "install", "trunk", "--version", TRUNK, "--locked"]),
+            Self::WasmBindgen => install_tool("wasm-bindgen-cli", &wasm::bindgen_version()?, &[], &[]),
+            Self::WasmOpt => install_tool("wasm-opt", &format!("0.{WASM_OPT}.1"), &["--locked"], &[]),
+            // It copies files and starts programs: optimising it would take six minutes and save none.
+            Self::Trunk => install_tool(
+                "trunk",
+                TRUNK,
+                &["--locked"],
+                &[
+                    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+                    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+                    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+                ],
+            ),
             Self::Chromium => debian::install(&["chromium", "chromium-driver"]),
         }
     }
@@ -112,10 +119,17 @@ impl Part {
 
 /// Runs a command of Rust's own tools, which need no rights.
 fn succeeds(words: &[&str]) -> Result<bool> {
-    let mut command = command(words[0], &words[1..]);
+    run(&mut command(words[0], &words[1..]))?;
+    Ok(true)
+}
+
+/// Has cargo build `tool` from its source.
+fn install_tool(tool: &str, version: &str, more: &[&str], variables: &[(&str, &str)]) -> Result<bool> {
+    let mut install = command("cargo", ["install", tool, "--version", version].iter().chain(more));
+    install.envs(variables.iter().copied());
     // What installs a tool would otherwise leave its gigabyte of object files beside ours.
-    command.env_remove("CARGO_TARGET_DIR");
-    run(&mut command)?;
+    install.env_remove("CARGO_TARGET_DIR");
+    run(&mut install)?;
     Ok(true)
 }
 

@@ -1,74 +1,54 @@
 //! The page, as a folder of static files.
 
 use crate::{
-    command::{command, find, root, run},
-    wasm,
+    command::{command, output, root, run},
+    files::below,
+    manifest, service_worker, sizes, wasm,
 };
 use anyhow::{Context, Result};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-/// What servers compress with, best last, and the arguments that make it write to the standard output.
-const COMPRESSORS: [(&str, &[&str]); 2] = [("gzip", &["-9", "-c"]), ("brotli", &["-q", "11", "-c"])];
-
-/// Builds the page into `dist/` and prints how large its files are.
+/// Builds the page into `dist/`, prints how large its files are, and fails if they are larger than they may be.
 pub fn build() -> Result<()> {
+    forget_old_snippets()?;
     let mut trunk = command("trunk", ["--config", "trunk.toml", "build", "--release"]);
     // Trunk takes the variable for a flag of its own and stops at any value but `true` or `false`.
     trunk.env_remove("NO_COLOR").envs(wasm::wasm_environment()?);
     run(&mut trunk).context("`cargo xtask setup` installs what the page is built with")?;
-    report(&root().join("dist"))
+    let folder = root().join("dist");
+    remove_what_nobody_loads(&folder)?;
+    service_worker::complete(&folder)?;
+    let sizes = sizes::of(&folder)?;
+    println!("\n{}", sizes::table(&sizes));
+    sizes::check(&sizes)
 }
 
-fn report(folder: &Path) -> Result<()> {
-    let compressors: Vec<_> =
-        COMPRESSORS.into_iter().filter(|(program, _)| find(program).is_some()).collect();
-    println!("\n{:<44}{:>12}{}", "kB of dist/", "raw", headings(&compressors));
-    let mut totals = vec![0; compressors.len() + 1];
-    for file in files(folder)? {
-        let mut sizes = vec![fs::metadata(&file)?.len()];
-        for (program, arguments) in &compressors {
-            sizes.push(compressed(&file, program, arguments)?);
-        }
-        totals.iter_mut().zip(&sizes).for_each(|(total, size)| *total += size);
-        let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
-        println!("{}", row(&name, &sizes));
+/// wasm-bindgen leaves the snippets of earlier builds in its folder, and trunk copies whatever is there.
+fn forget_old_snippets() -> Result<()> {
+    let folder = target_folder()?.join("wasm-bindgen/release/snippets");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     }
-    println!("{}", row("together", &totals));
     Ok(())
 }
 
-fn headings(compressors: &[(&str, &[&str])]) -> String {
-    compressors.iter().map(|(program, _)| format!("{program:>12}")).collect()
+fn target_folder() -> Result<PathBuf> {
+    let metadata = output(&mut command("cargo", ["metadata", "--format-version", "1", "--no-deps"]));
+    let metadata: serde_json::Value = serde_json::from_str(&metadata.unwrap_or_default())
+        .context("`cargo metadata` fails; run it to see why")?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .context("`cargo metadata` names no target folder")
 }
 
-fn row(name: &str, sizes: &[u64]) -> String {
-    let sizes: String = sizes.iter().map(|&size| format!("{:>12.1}", size as f64 / 1000.0)).collect();
-    format!("{name:<44}{sizes}")
-}
-
-/// Every file below `folder`, in order.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+/// Trunk copies the folder of the models with what is written for people in it.
+fn remove_what_nobody_loads(folder: &Path) -> Result<()> {
+    for file in below(&folder.join("models"))?.iter().filter(|file| manifest::is_for_people(file)) {
+        fs::remove_file(file).with_context(|| format!("removing {}", file.display()))?;
     }
-    found.sort();
-    Ok(found)
-}
-
-/// The size of `file` in bytes after `program` compressed it.
-fn compressed(file: &Path, program: &str, arguments: &[&str]) -> Result<u64> {
-    let output = Command::new(program)
-        .args(arguments)
-        .arg(file)
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("running {program}"))?;
-    anyhow::ensure!(output.status.success(), "{program} could not compress {}", file.display());
-    Ok(output.stdout.len() as u64)
+    Ok(())
 }

@@ -2,15 +2,20 @@
 
 use crate::{
     command::{command, run},
-    lint, setup,
+    lint, setup, site,
 };
 use anyhow::Result;
 
-/// Installs what is missing, then checks and tests everything.
+/// Installs what is missing, then checks, builds and tests everything.
 pub fn all() -> Result<()> {
-    setup::install(&setup::FOR_TESTS)?;
+    setup::all()?;
     lint::all()?;
+    site::build()?;
     run(&mut command("cargo", ["test", "--workspace", "--release"]))?;
+    // One browser at a time: each of them would take every core. `--workspace` here too: the same features.
+    let browser =
+        ["test", "--workspace", "--release", "--test", "browser", "--", "--ignored", "--test-threads=1"];
+    run(&mut command("cargo", browser))?;
     println!("\nEverything passes.");
     Ok(())
 }

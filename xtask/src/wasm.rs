@@ -13,6 +13,9 @@ use std::{
 /// The name of the target.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
+/// The profile of the page: checks take it too, and share build scripts and procedural macros with the build.
+const PROFILE: &str = "site";
+
 /// The toolchain that rustup knows Debian's compiler by.
 const TOOLCHAIN: &str = "debian-web";
 
@@ -53,6 +56,22 @@ pub fn wasm_environment() -> Result<Vec<(&'static str, String)>> {
         ]),
         None => bail!("no compiler here builds for {TARGET}: run `cargo xtask setup --only wasm-target`"),
     }
+}
+
+/// Checks that `packages` compile for the target, with clippy where the compiler for it has one.
+///
+/// # Errors
+/// If they do not, or no compiler has the target.
+pub fn check(packages: &[&str]) -> Result<()> {
+    // Debian packages no clippy with its compiler.
+    let has_clippy = compiler() == Some(Compiler::Active);
+    let subcommand = if has_clippy { "clippy" } else { "check" };
+    let mut check = command("cargo", [subcommand, "--profile", PROFILE, "--target", TARGET]);
+    check.args(packages.iter().flat_map(|package| ["--package", package]));
+    if has_clippy {
+        check.args(["--", "-D", "warnings"]);
+    }
+    run(check.envs(wasm_environment()?))
 }
 
 /// Installs the target and says whether it is there now: through rustup, or, where its servers cannot be reached,
