@@ -215,7 +215,7 @@ fn refused(key: &str, value: &str, expected: String) -> RecipeError {
 
 fn within<T>(key: &str, value: &str, low: T, high: T) -> Result<T, RecipeError>
 where
-    T: FromStr + PartialOrd + std::fmt::Display,
+    T: FromStr + PartialOrd + std::fmt::Display + Copy,
 {
     match value.parse::<T>() {
         Ok(number) if low <= number && number <= high => Ok(number),

@@ -5,7 +5,7 @@ use super::{
     changes::Changes,
     list::{LeafList, LeafTree},
     radar::Radar,
-    state::{Explanation, Explanations, Place, Stage},
+    state::{Explanation, Explanations, Place, Stage, Subject},
 };
 use crate::{
     logic::{figures, verdict::Verdict},
@@ -151,7 +151,7 @@ fn StageLine(stage: ArcRwSignal<Stage>, explanation: Explanation) -> impl IntoVi
         match now.get() {
             Stage::Done => None,
             Stage::Stopped => {
-                let go_on = move |_| explanations.explain(explanation.subject.clone());
+                let go_on = move |_| explanations.explain(Subject::clone(&explanation.subject));
                 Some(view! { <button class="quiet" type="button" on:click=go_on>"Go on"</button> }.into_any())
             }
             _ => {

@@ -14,7 +14,7 @@ use crate::logic::{
 use atelier_criteria::CriteriaTree;
 use atelier_web_messages::{ExplainedPicture, JobId, LeafReading, Model, Pixels, Reply, Request};
 use leptos::prelude::*;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How often the list is sorted while readings arrive.
 const SORTING: Duration = Duration::from_millis(700);
@@ -91,7 +91,7 @@ pub enum Stage {
 #[derive(Debug, Clone)]
 pub struct Explanation {
     pub id: u32,
-    pub subject: Subject,
+    pub subject: Arc<Subject>,
     pub stage: ArcRwSignal<Stage>,
     /// What was read, in the order of its arrival.
     pub readings: ArcRwSignal<Vec<LeafState>>,
@@ -116,7 +116,7 @@ impl Explanation {
     fn new(id: u32, subject: Subject) -> Self {
         Self {
             id,
-            subject,
+            subject: Arc::new(subject),
             stage: ArcRwSignal::new(Stage::Waiting),
             readings: ArcRwSignal::default(),
             order: ArcRwSignal::default(),
@@ -231,7 +231,7 @@ impl Explanations {
     pub fn explain(self, subject: Subject) {
         self.open.set(Some(subject.place));
         let known = self.all.with_untracked(|all| {
-            let is_it = |known: &&Explanation| known.subject == subject;
+            let is_it = |known: &&Explanation| *known.subject == subject;
             all.iter().find(is_it).cloned()
         });
         if known.is_none() && subject.place == Place::Uploaded {
