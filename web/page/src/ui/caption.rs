@@ -75,7 +75,7 @@ fn without_article(phrase: &'static str) -> &'static str {
 }
 
 /// Where `one` is among `all`. For a moment, while the genre changes, it may not be there.
-fn place<T: PartialEq>(all: &[T], one: T) -> usize {
+fn place<T: PartialEq + Copy>(all: &[T], one: T) -> usize {
     all.iter().position(|other| *other == one).unwrap_or_default()
 }
 

@@ -31,10 +31,7 @@ pub fn LeafList(explanation: Explanation) -> impl IntoView {
         let asked = asked_for.get();
         order.with(|order| order.iter().copied().filter(|leaf| !asked.contains(leaf)).collect::<Vec<_>>())
     });
-    let row = {
-        let explanation = explanation.clone();
-        move |leaf: usize| explanation.reading(leaf).map(|reading| view! { <LeafRow leaf reading /> })
-    };
+    let row = move |leaf: usize| explanation.reading(leaf).map(|reading| view! { <LeafRow leaf reading /> });
     let asked_row = row.clone();
     let hold = move |is_held: bool| explanations.held.set(is_held);
     on_cleanup(move || hold(false));
@@ -67,7 +64,7 @@ pub fn LeafList(explanation: Explanation) -> impl IntoView {
 /// Dimensions that open to levels and leaves.
 #[component]
 pub fn LeafTree(explanation: Explanation) -> impl IntoView {
-    let dimensions = CriteriaTree::embedded().roots().map(|root| {
+    let dimensions = CriteriaTree::embedded().roots().map(move |root| {
         let explanation = explanation.clone();
         let count = {
             let (explanation, range) = (explanation.clone(), root.leaf_range());

@@ -350,7 +350,7 @@ impl Explanations {
     fn receive(self, job: JobId, explanation: &Explanation, reply: Reply) {
         match reply {
             Reply::Download { received, total, .. } => {
-                explanation.stage.set(Stage::Download(received, total))
+                explanation.stage.set(Stage::Download(received, total));
             }
             Reply::Taught { leaves, .. } => {
                 explanation.taught.set(leaves.into_iter().map(|leaf| leaf.id).collect());
