@@ -30,8 +30,7 @@ pub fn Preview(
 #[component]
 pub fn LeafMap(
     /// The reading with its map.
-    #[prop(into)]
-    reading: ArcRwSignal<LeafReading>,
+    reading: RwSignal<LeafReading>,
 ) -> impl IntoView {
     let canvas = NodeRef::<Canvas>::new();
     Effect::new(move |_| {

@@ -16,79 +16,123 @@ use leptos::prelude::*;
 /// Changes that are shown.
 const SHOWN: usize = 6;
 
+/// The explanations of the base's and of the aligned model's picture.
+type Pair = [Explanation; 2];
+
 #[component]
 pub fn Changes(place: Place) -> impl IntoView {
     let explanations: Explanations = expect_context();
-    let pair = move || -> Option<[Explanation; 2]> {
-        let mut all =
-            explanations.at(place).into_iter().filter(|explanation| explanation.subject.model.is_some());
+    let pair = move || -> Option<Pair> {
+        let mut all = explanations.at(place).into_iter();
         let pair = [all.next()?, all.next()?];
         (pair[0].subject.model == Some(Model::Base)).then_some(pair)
     };
     let is_pair = Memo::new(move |_| pair().is_some());
-    // While readings arrive, the list would jump.
-    let changes = Memo::new(move |_| {
-        let [base, aligned] = pair()?;
-        let is_over =
-            |explanation: &Explanation| matches!(explanation.stage.get(), Stage::Done | Stage::Stopped);
-        (is_over(&base) && is_over(&aligned)).then(|| changes(&base, &aligned))
+    let largest = Memo::new(move |_| {
+        let pair = pair()?;
+        let leaves: Vec<usize> = largest(&pair).into_iter().map(|change| change.leaf).collect();
+        Some((leaves, pair.iter().all(is_over)))
     });
-    let list = move || {
-        let Some(pair) = untrack(pair) else { return Vec::new() };
-        let changes = changes.get().unwrap_or_default();
-        changes.into_iter().map(|change| view! { <ChangeRow change pair=pair.clone() /> }).collect()
-    };
-    let note = move || match changes.get() {
-        None => Some("As soon as both pictures are read, the largest changes stand here."),
-        Some(changes) if changes.is_empty() => Some("Nothing that the model can read has changed."),
-        Some(_) => None,
+    // While somebody looks at the list, it stands still.
+    let is_held = RwSignal::new(false);
+    let leaves = RwSignal::new(Vec::new());
+    Effect::new(move |_| {
+        let found = largest.get().map(|(leaves, _)| leaves).unwrap_or_default();
+        if !is_held.get() {
+            leaves.set(found);
+        }
+    });
+    let row = move |leaf: usize| untrack(pair).map(|pair| view! { <ChangeRow leaf pair /> });
+    let note = move || match largest.get()? {
+        (_, false) => Some("As far as both pictures are read:"),
+        (leaves, true) if leaves.is_empty() => Some("Nothing that the model can read has changed."),
+        (_, true) => None,
     };
     view! {
         <section class="why" hidden=move || !is_pair.get() aria-label="Why did alignment change this?">
             <h2>"Why did alignment change this?"</h2>
             <p class="hint">{note}</p>
-            <ul id="changes">{list}</ul>
+            <ul
+                id="changes"
+                on:pointerenter=move |_| is_held.set(true)
+                on:pointerleave=move |_| is_held.set(false)
+            >
+                <For each=move || leaves.get() key=|leaf| *leaf let:leaf>
+                    {row(leaf)}
+                </For>
+            </ul>
         </section>
     }
 }
 
-fn changes(base: &Explanation, aligned: &Explanation) -> Vec<Change> {
-    let before = base.each(|leaf, reading| (leaf, reading.probability));
-    let after = aligned.each(|leaf, reading| (leaf, reading.probability));
-    let both = before.into_iter().filter_map(|(leaf, before)| {
+fn is_over(explanation: &Explanation) -> bool {
+    matches!(explanation.stage.get(), Stage::Done | Stage::Stopped)
+}
+
+/// The largest changes of what is certain in both pictures; once they are read, of everything.
+fn largest(pair: &Pair) -> Vec<Change> {
+    let [before, after] = pair.each_ref().map(|explanation| {
+        let is_over = is_over(explanation);
+        let readings = explanation
+            .each(|leaf, reading| (is_over || reading.certain).then_some((leaf, reading.probability)));
+        readings.into_iter().flatten().collect::<Vec<_>>()
+    });
+    let changes = before.into_iter().filter_map(|(leaf, before)| {
         let (_, after) = after.iter().find(|(other, _)| *other == leaf)?;
         Some(Change { leaf, before, after: *after })
     });
-    largest_changes(both.collect(), SHOWN)
+    largest_changes(changes.collect(), SHOWN)
 }
 
 /// A leaf with both maps and both numbers. Its title is the side that gained.
 #[component]
-fn ChangeRow(change: Change, pair: [Explanation; 2]) -> impl IntoView {
-    let leaf = &CriteriaTree::embedded().leaves()[change.leaf];
-    let side = if change.after > change.before { Side::Positive } else { Side::Negative };
-    let towards = |probability: f64| if side == Side::Positive { probability } else { 1.0 - probability };
-    let figures = pair.map(|explanation| {
-        let reading = explanation.reading(change.leaf)?;
-        let (probability, error) = reading.with(|reading| (reading.probability, reading.probability_error));
-        let sentence = Verdict::of(probability).sentence(leaf, error);
+fn ChangeRow(
+    /// The leaf's place in the tree.
+    leaf: usize,
+    pair: Pair,
+) -> impl IntoView {
+    let own = &CriteriaTree::embedded().leaves()[leaf];
+    let readings =
+        pair.each_ref().map(|explanation| untrack(|| explanation.reading(leaf)).map(RwSignal::from));
+    let side = Memo::new(move |_| {
+        let [before, after] =
+            readings.map(|reading| reading.map(|reading| reading.with(|now| now.probability)));
+        if after > before { Side::Positive } else { Side::Negative }
+    });
+    let figures = pair.into_iter().zip(readings).filter_map(|(explanation, reading)| {
+        let reading = reading?;
+        let name = explanation.subject.name.clone();
+        let description = {
+            let name = name.clone();
+            move || {
+                reading.with(|now| {
+                    let sentence = Verdict::of(now.probability).sentence(own, now.probability_error);
+                    format!("{name}: {sentence}")
+                })
+            }
+        };
+        let share = move || {
+            reading.with(|now| {
+                let positive = now.probability;
+                let of_side = if side.get() == Side::Positive { positive } else { 1.0 - positive };
+                percent(of_side, now.probability_error)
+            })
+        };
         Some(view! {
             <figure>
                 <div class="plate">
-                    <img src=explanation.subject.url.get() alt=format!("{}: {sentence}", explanation.subject.name) />
+                    <img src=explanation.subject.url.get() alt=description />
                     <LeafMap reading />
                 </div>
-                <figcaption>
-                    {explanation.subject.name.clone()} " " <strong>{percent(towards(probability), error)}</strong>
-                </figcaption>
+                <figcaption>{name} " " <strong>{share}</strong></figcaption>
             </figure>
         })
     });
     view! {
-        <li data-leaf=leaf.id.as_str() data-side=side.as_str()>
-            <h3>{capitalised(&leaf.attribute(side).phrase)}</h3>
-            <p class="sentence">{leaf.attribute(side).explanation.as_str()}</p>
-            <div class="two">{figures.into_iter().collect::<Vec<_>>()}</div>
+        <li data-leaf=own.id.as_str() data-side=move || side.get().as_str()>
+            <h3>{move || capitalised(&own.attribute(side.get()).phrase)}</h3>
+            <p class="sentence">{move || own.attribute(side.get()).explanation.as_str()}</p>
+            <div class="two">{figures.collect::<Vec<_>>()}</div>
         </li>
     }
 }

@@ -84,7 +84,7 @@ fn Section(explanation: Explanation, by_dimension: RwSignal<bool>) -> impl IntoV
             shown
                 .get()
                 .and_then(|leaf| explanation.reading(leaf))
-                .map(|reading| view! { <LeafMap reading /> })
+                .map(|reading| view! { <LeafMap reading=reading.into() /> })
         }
     };
     let legend =
