@@ -146,28 +146,26 @@ fn StageLine(stage: ArcRwSignal<Stage>, explanation: Explanation) -> impl IntoVi
         Stage::Done => "Everything is read.".to_owned(),
         Stage::Stopped => "Stopped.".to_owned(),
     };
-    let action = move || {
-        let explanation = explanation.clone();
-        match now.get() {
-            Stage::Done => None,
-            Stage::Stopped => {
-                let go_on = move |_| explanations.explain(Subject::clone(&explanation.subject));
-                Some(view! { <button class="quiet" type="button" on:click=go_on>"Go on"</button> }.into_any())
-            }
-            _ => {
-                let stop = move |_| explanations.stop(&explanation);
-                Some(view! { <button class="quiet" type="button" on:click=stop>"Stop"</button> }.into_any())
-            }
+    // Of its own, so that progress does not take the focus from it.
+    let label = Memo::new(move |_| match now.get() {
+        Stage::Done => None,
+        Stage::Stopped => Some("Go on"),
+        _ => Some("Stop"),
+    });
+    let press = move |_| {
+        if now.get_untracked() == Stage::Stopped {
+            explanations.explain(Subject::clone(&explanation.subject));
+        } else {
+            explanations.stop(&explanation);
         }
     };
-    let is_working = move || !matches!(now.get(), Stage::Done | Stage::Stopped);
     view! {
-        <p class="stage hint"><span>{sentence}</span> {
-            let kind = Memo::new(move |_| (is_working(), now.get() == Stage::Stopped));
-            move || {
-                kind.get();
-                untrack(&action)
-            }
-        }</p>
+        <p class="stage hint">
+            <span>{sentence}</span>
+            {move || {
+                let press = press.clone();
+                label.get().map(|label| view! { <button class="quiet" type="button" on:click=press>{label}</button> })
+            }}
+        </p>
     }
 }
