@@ -1,11 +1,21 @@
 //! The gallery's pictures in IndexedDB.
 
 use atelier_web_messages::Model;
-use idb::{
-    Database, DatabaseEvent, Error, Factory, ObjectStoreParams, Query, TransactionMode, TransactionResult,
-};
+use idb::{Database, DatabaseEvent, Factory, ObjectStoreParams, Query, TransactionMode, TransactionResult};
 use js_sys::{Object, Reflect, Uint8Array};
+use thiserror::Error;
 use wasm_bindgen::JsValue;
+
+/// The browser keeps no pictures.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// The page has used what the browser grants it.
+    #[error("the browser has no room for it")]
+    Full,
+    /// Private windows and settings may forbid it.
+    #[error("{0}")]
+    Refused(#[from] idb::Error),
+}
 
 const NAME: &str = "atelier";
 const STORE: &str = "pictures";
@@ -22,7 +32,7 @@ pub struct Record {
 }
 
 /// The keys of all pictures, the newest first.
-pub async fn keys() -> Result<Vec<u32>, Error> {
+pub async fn keys() -> Result<Vec<u32>, DatabaseError> {
     let database = open().await?;
     let store = database.transaction(&[STORE], TransactionMode::ReadOnly)?.object_store(STORE)?;
     let keys = store.get_all_keys(None, None)?.await?;
@@ -33,7 +43,7 @@ pub async fn keys() -> Result<Vec<u32>, Error> {
 }
 
 /// The picture with this key; none if it is gone, or was written by another version of the page.
-pub async fn get(key: u32) -> Result<Option<Record>, Error> {
+pub async fn get(key: u32) -> Result<Option<Record>, DatabaseError> {
     let database = open().await?;
     let store = database.transaction(&[STORE], TransactionMode::ReadOnly)?.object_store(STORE)?;
     let record = store.get(Query::Key(key.into()))?.await?;
@@ -41,20 +51,20 @@ pub async fn get(key: u32) -> Result<Option<Record>, Error> {
     Ok(record.as_ref().and_then(read))
 }
 
-pub async fn add(record: Record) -> Result<(), Error> {
+pub async fn add(record: Record) -> Result<(), DatabaseError> {
     let record = write(&record);
     change(move |store| store.add(&record, None).map(drop)).await
 }
 
-pub async fn delete(key: u32) -> Result<(), Error> {
+pub async fn delete(key: u32) -> Result<(), DatabaseError> {
     change(move |store| store.delete(Query::Key(key.into())).map(drop)).await
 }
 
-pub async fn clear() -> Result<(), Error> {
+pub async fn clear() -> Result<(), DatabaseError> {
     change(|store| store.clear().map(drop)).await
 }
 
-async fn open() -> Result<Database, Error> {
+async fn open() -> Result<Database, idb::Error> {
     let mut request = Factory::new()?.open(NAME, Some(1))?;
     request.on_upgrade_needed(|event| {
         let mut parameters = ObjectStoreParams::new();
@@ -66,7 +76,9 @@ async fn open() -> Result<Database, Error> {
 }
 
 /// Changes the store; done once it is on the disk.
-async fn change(change: impl FnOnce(&idb::ObjectStore) -> Result<(), Error>) -> Result<(), Error> {
+async fn change(
+    change: impl FnOnce(&idb::ObjectStore) -> Result<(), idb::Error>,
+) -> Result<(), DatabaseError> {
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite)?;
     change(&transaction.object_store(STORE)?)?;
@@ -74,7 +86,7 @@ async fn change(change: impl FnOnce(&idb::ObjectStore) -> Result<(), Error>) -> 
     database.close();
     match result? {
         TransactionResult::Committed => Ok(()),
-        TransactionResult::Aborted => Err(Error::AddFailed("the browser has no room for it".into())),
+        TransactionResult::Aborted => Err(DatabaseError::Full),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     alert::Notices,
     blob::BlobUrl,
-    database::{self, Record},
+    database::{self, DatabaseError, Record},
     painting::Picture,
 };
 use atelier_web_messages::Model;
@@ -50,7 +50,7 @@ impl Gallery {
         leptos::task::spawn_local(async move {
             self.changed(
                 database::add(record).await,
-                "The picture could not be kept in the gallery; download it, or delete earlier ones",
+                "The picture could not be kept in the gallery: download it, or delete earlier ones",
             );
         });
     }
@@ -67,7 +67,7 @@ impl Gallery {
         });
     }
 
-    fn changed(self, result: Result<(), idb::Error>, problem: &str) {
+    fn changed(self, result: Result<(), DatabaseError>, problem: &str) {
         match result {
             Ok(()) => self.version.update(|version| *version += 1),
             Err(error) => self.notices.alert(format!("{problem} ({error}).")),
