@@ -6,5 +6,7 @@ try {
   await start({ module_or_path: new URL(binary, document.baseURI) });
 } catch (error) {
   console.error(error);
-  document.getElementById("page").textContent = `The page could not start: ${error}`;
+  const alert = document.getElementById("alert");
+  alert.textContent = `The page could not start: ${error.message ?? error}. Reload it, or try a browser of this year.`;
+  alert.hidden = false;
 }

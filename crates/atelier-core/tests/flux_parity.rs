@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -25,7 +25,7 @@ use atelier_core::schedulers::{
     FlowMatchConfig, FlowMatchEulerDiscreteScheduler, FlowMatchSchedule, Scheduler, SchedulerConfig,
     SchedulerKind,
 };
-use atelier_core::weights::{self, Precision, WeightsFile};
+use atelier_core::weights::{self, Precision, TensorValues, WeightsFile};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use futures_lite::future::block_on;
 use serde::Deserialize;
@@ -229,6 +229,71 @@ fn an_adapter_of_diffusers_matches() {
         read("flux_outputs.safetensors").0["adapted"].to_tensor(&Device::flex()).unwrap();
     assert_close(output(&adapter.attach(&model, 1.0).unwrap(), &fixture, None), expected.clone());
     assert_close(output(&adapter.merge(&model, 1.0).unwrap(), &fixture, None), expected);
+}
+
+/// Kohya's scripts and the authors of FLUX have one matrix where diffusers has several. The expected rows are those of
+/// diffusers' `convert_flux_to_diffusers.py`; with tensors of real size, its `_convert_kohya_flux_lora_to_diffusers` gives the
+/// same names and rows.
+#[test]
+fn adapters_with_the_names_of_the_authors_are_split() {
+    let model = transformer(&Fixture::open("flux"));
+    let mut noise = NoiseSource::new(3);
+    let mut matrix = |rows: usize, columns: usize| {
+        TensorValues::new(vec![rows, columns], noise.normals(rows * columns)).unwrap()
+    };
+    let rows = |matrix: &TensorValues, rows: std::ops::Range<usize>| {
+        let columns = matrix.shape()[1];
+        let values = matrix.values()[rows.start * columns..rows.end * columns].to_vec();
+        TensorValues::new(vec![rows.len(), columns], values).unwrap()
+    };
+    let (down, qkv, linear1, modulation) = (matrix(2, 16), matrix(48, 2), matrix(112, 2), matrix(32, 2));
+    let (scale, shift) = (rows(&modulation, 16..32), rows(&modulation, 0..16));
+    let swapped = TensorValues::new(vec![32, 2], [scale.values(), shift.values()].concat()).unwrap();
+    let expected: Vec<(&str, TensorValues)> = vec![
+        ("norm_out.linear", swapped),
+        ("single_transformer_blocks.0.attn.to_k", rows(&linear1, 16..32)),
+        ("single_transformer_blocks.0.attn.to_q", rows(&linear1, 0..16)),
+        ("single_transformer_blocks.0.attn.to_v", rows(&linear1, 32..48)),
+        ("single_transformer_blocks.0.proj_mlp", rows(&linear1, 48..112)),
+        ("transformer_blocks.1.attn.to_k", rows(&qkv, 16..32)),
+        ("transformer_blocks.1.attn.to_q", rows(&qkv, 0..16)),
+        ("transformer_blocks.1.attn.to_v", rows(&qkv, 32..48)),
+    ];
+    let written = [
+        ("double_blocks.1.img_attn.qkv", &qkv),
+        ("single_blocks.0.linear1", &linear1),
+        ("final_layer.adaLN_modulation.1", &modulation),
+    ];
+    for kohya in [true, false] {
+        let mut tensors = BTreeMap::new();
+        for (name, up) in written {
+            let (name, sides) = if kohya {
+                (format!("lora_unet_{}", name.replace('.', "_")), ["lora_down", "lora_up"])
+            } else {
+                (format!("diffusion_model.{name}"), ["lora_A", "lora_B"])
+            };
+            tensors.insert(format!("{name}.{}.weight", sides[0]), down.clone());
+            tensors.insert(format!("{name}.{}.weight", sides[1]), up.clone());
+            tensors.insert(format!("{name}.alpha"), TensorValues::new(vec![], vec![1.0]).unwrap());
+        }
+        let file = LoraFile::new(tensors, &BTreeMap::new()).unwrap();
+        assert_eq!(file.components().collect::<Vec<_>>(), [Component::Transformer]);
+        let adapter = file.adapter(Component::Transformer, &model, &Device::flex()).unwrap().unwrap();
+        assert!(adapter.layers().iter().all(|layer| (layer.rank(), layer.alpha()) == (2, 1.0)));
+        let (found, _) = block_on(adapter.to_tensors(Component::Transformer)).unwrap();
+        assert_eq!(found.len(), 2 * expected.len());
+        for (layer, up) in &expected {
+            let of = |side: &str| &found[&format!("transformer.{layer}.lora_{side}.weight")];
+            assert_eq!((of("A"), of("B")), (&down, up), "{layer}");
+        }
+    }
+    let narrow = BTreeMap::from([
+        ("single_blocks.0.linear1.lora_A.weight".to_owned(), down),
+        ("single_blocks.0.linear1.lora_B.weight".to_owned(), qkv),
+    ]);
+    let file = LoraFile::new(narrow, &BTreeMap::new()).unwrap();
+    let error = file.adapter(Component::Transformer, &model, &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("[48, 2]") && error.contains("112 outputs"), "{error}");
 }
 
 #[test]

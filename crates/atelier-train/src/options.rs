@@ -351,7 +351,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_dir: Option<PathBuf>,
-    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`. Several, as `wgpu:0,wgpu:1`, share
+    /// Where to compute: auto, cpu, wgpu, vulkan or cuda; a GPU has an index, as `wgpu:1`. Several, as `wgpu:0,wgpu:1`, share
     /// every step: each takes a batch of --train-batch-size, and the first keeps the weights and the optimiser
     #[arg(long, value_name = "DEVICES")]
     #[serde(skip_serializing_if = "Option::is_none")]

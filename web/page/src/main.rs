@@ -1,15 +1,11 @@
 //! The page: what a visitor sees.
 //!
 //! It is a program for browsers: `cargo xtask site` builds it into `dist/`.
-#![recursion_limit = "256"]
-
-#[cfg(target_arch = "wasm32")]
-mod page;
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
     console_error_panic_hook::set_once();
-    page::mount();
+    atelier_web_page::mount();
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -40,7 +40,7 @@ pub struct Arguments {
     draws: usize,
     #[command(flatten)]
     tree: TreeArguments,
-    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`
+    /// Where to compute: auto, cpu, wgpu, vulkan or cuda; a GPU has an index, as `wgpu:1`
     #[arg(long, default_value_t)]
     device: DeviceChoice,
 }

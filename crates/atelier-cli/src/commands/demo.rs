@@ -19,7 +19,7 @@ pub struct Arguments {
     /// Two minutes instead of ten: less data, fewer steps, rougher pictures
     #[arg(long)]
     quick: bool,
-    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`
+    /// Where to compute: auto, cpu, wgpu, vulkan or cuda; a GPU has an index, as `wgpu:1`
     #[arg(long, default_value_t)]
     device: DeviceChoice,
     /// Decides data, training and pictures

@@ -48,7 +48,7 @@ pub struct Arguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     tree: TreeArguments,
-    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`
+    /// Where to compute: auto, cpu, wgpu, vulkan or cuda; a GPU has an index, as `wgpu:1`
     #[arg(long, default_value_t)]
     device: DeviceChoice,
 }

@@ -71,7 +71,7 @@ pub struct Arguments {
     /// Folder of the pictures; what is in it stays
     #[arg(long, value_name = "DIR", default_value = "pictures")]
     out: PathBuf,
-    /// Where to compute: auto, cpu, wgpu or vulkan; a GPU has an index, as `wgpu:1`
+    /// Where to compute: auto, cpu, wgpu, vulkan or cuda; a GPU has an index, as `wgpu:1`
     #[arg(long, default_value_t)]
     device: DeviceChoice,
 }

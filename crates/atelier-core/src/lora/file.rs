@@ -1,6 +1,8 @@
 use super::{
     LoraAdapter, LoraError, LoraLayer,
     adapter::layer_shapes,
+    flux_names::{OriginalLayer, original_layer},
+    layer::LayerShape,
     names::{self, Key, LayerName, Part},
 };
 use crate::{
@@ -116,9 +118,14 @@ impl LoraFile {
                 LayerName::Flattened(name) => names::unflatten(name, &flattened),
             };
             let (LayerName::Dotted(written) | LayerName::Flattened(written)) = name;
-            match found {
-                Some(found) => layers.push(term.layer(found, self.alpha(component, found), device)?),
-                None => missing.push(written.clone()),
+            if let Some(found) = found {
+                layers.push(term.layer(found, self.alpha(component, found), device)?);
+            } else if let Some(terms) = term.of_original(written, &shapes)? {
+                for (found, term) in terms {
+                    layers.push(term.layer(&found, None, device)?);
+                }
+            } else {
+                missing.push(written.clone());
             }
         }
         if !missing.is_empty() {
@@ -140,6 +147,44 @@ impl LoraFile {
 }
 
 impl Term {
+    /// This term of the layer `name` of FLUX's original code as terms of the layers that diffusers has for it: all have its
+    /// `down`, and each has some rows of its `up`. `None` if the model has no such layers.
+    fn of_original(
+        &self,
+        name: &str,
+        shapes: &BTreeMap<String, LayerShape>,
+    ) -> Result<Option<Vec<(String, Self)>>, LoraError> {
+        let Some(OriginalLayer { layers, halves_swapped }) = original_layer(name) else { return Ok(None) };
+        let sizes: Option<Vec<usize>> = layers.iter().map(|layer| Some(shapes.get(layer)?.outputs)).collect();
+        let Some(sizes) = sizes else { return Ok(None) };
+        let unusable = |problem: String| LoraError::Key { key: name.to_owned(), problem };
+        let Some(up) = &self.up else { return Err(unusable("has no lora_B (lora_up) matrix".to_owned())) };
+        let outputs: usize = sizes.iter().sum();
+        let rank = match *up.shape() {
+            [found, rank] if found == outputs => rank,
+            _ => {
+                let (found, layers) = (up.shape(), layers.join(", "));
+                return Err(unusable(format!(
+                    "has a lora_B of shape {found:?}, but {layers} have {outputs} outputs"
+                )));
+            }
+        };
+        let mut rows = up.values().to_vec();
+        if halves_swapped {
+            rows.rotate_left(up.values().len() / 2);
+        }
+        let mut rest = rows.as_slice();
+        let mut terms = Vec::with_capacity(layers.len());
+        for (layer, size) in layers.into_iter().zip(sizes) {
+            let (own, others) = rest.split_at(size * rank);
+            rest = others;
+            let up = TensorValues::new(vec![size, rank], own.to_vec())
+                .map_err(|error| unusable(error.to_string()))?;
+            terms.push((layer, Self { up: Some(up), ..self.clone() }));
+        }
+        Ok(Some(terms))
+    }
+
     fn layer(&self, name: &str, alpha: Option<f64>, device: &Device) -> Result<LoraLayer, LoraError> {
         let half = |problem: &str| LoraError::Key { key: name.to_owned(), problem: problem.to_owned() };
         let down = self.down.as_ref().ok_or_else(|| half("has no lora_A (lora_down) matrix"))?;

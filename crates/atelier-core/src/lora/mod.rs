@@ -6,12 +6,14 @@
 //! second model that shares all of the first one's weights, so that several of them (the target, the reference and the
 //! auxiliary model of CPO) need the memory of one.
 //!
-//! Files have the keys of diffusers and peft; those of kohya's scripts are read as well.
+//! Files have the keys of diffusers and peft; those of kohya's scripts, and of Black Forest Labs' code for FLUX, are read as
+//! well.
 
 mod adapter;
 mod config;
 mod error;
 mod file;
+mod flux_names;
 mod layer;
 mod names;
 

@@ -1,6 +1,7 @@
-//! The keys of LoRA files: those that diffusers and peft write, older ones of diffusers, and those of kohya's scripts.
+//! The keys of LoRA files: those that diffusers and peft write, older ones of diffusers, those of kohya's scripts, and those
+//! with the names of FLUX's authors ([`super::flux_names`]).
 
-use super::Component;
+use super::{Component, flux_names::original_layer};
 use std::collections::BTreeMap;
 
 /// What a tensor of a LoRA file is.
@@ -69,10 +70,18 @@ impl Key {
         let (rest, part) = split_suffix(key)?;
         for (prefix, component) in FLATTENED_PREFIXES {
             if let Some(name) = rest.strip_prefix(prefix) {
+                // Kohya's scripts call the transformer of FLUX a UNet.
+                let component =
+                    if original_layer(name).is_some() { Component::Transformer } else { component };
                 return Some(Self { component, layer: LayerName::Flattened(name.to_owned()), part });
             }
         }
         let rest = rest.strip_prefix("base_model.model.").unwrap_or(&rest);
+        let original = rest.strip_prefix("diffusion_model.").unwrap_or(rest).replace('.', "_");
+        if original_layer(&original).is_some() {
+            let layer = LayerName::Flattened(original);
+            return Some(Self { component: Component::Transformer, layer, part });
+        }
         let (component, name) = Component::ALL
             .into_iter()
             .find_map(|component| {
@@ -191,6 +200,20 @@ mod tests {
         let key = Key::parse("lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight").unwrap();
         assert_eq!(key.component, Component::TextEncoder2);
         assert_eq!(key.layer, LayerName::Flattened("text_model_encoder_layers_0_mlp_fc1".to_owned()));
+    }
+
+    #[test]
+    fn keys_of_flux_as_its_authors_name_its_layers() {
+        for key in [
+            "lora_unet_single_blocks_7_linear1.lora_up.weight",
+            "single_blocks.7.linear1.lora_B.weight",
+            "diffusion_model.single_blocks.7.linear1.lora_B.weight",
+            "base_model.model.single_blocks.7.linear1.lora_B.weight",
+        ] {
+            let layer = LayerName::Flattened("single_blocks_7_linear1".to_owned());
+            let expected = Key { component: Component::Transformer, layer, part: Part::Up };
+            assert_eq!(Key::parse(key), Some(expected), "{key}");
+        }
     }
 
     #[test]

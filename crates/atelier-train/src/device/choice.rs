@@ -1,14 +1,16 @@
 //! `--device`: one device, or several that share the steps of a run.
 
 use super::DeviceError;
+#[cfg(feature = "cuda")]
+use super::cuda;
 #[cfg(feature = "wgpu")]
 use super::gpu;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// One device: `auto`, `cpu`, `wgpu` or `vulkan`, the last two with the index of a GPU where there are several, such as
-/// `wgpu:1`. `atelier devices` lists them.
+/// One device: `auto`, `cpu`, `wgpu`, `vulkan` or `cuda`, the last three with the index of a GPU where there are several,
+/// such as `wgpu:1`. `atelier devices` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
@@ -21,6 +23,8 @@ pub enum DeviceChoice {
     Wgpu(usize),
     /// A GPU through Vulkan with SPIR-V shaders, faster on real ones (needs the Cargo feature `vulkan`).
     Vulkan(usize),
+    /// An NVIDIA GPU through CUDA, by CUDA's index (needs the Cargo feature `cuda`).
+    Cuda(usize),
 }
 
 impl DeviceChoice {
@@ -37,6 +41,10 @@ impl DeviceChoice {
             Self::Wgpu(index) => gpu::wgpu(index),
             #[cfg(feature = "wgpu")]
             Self::Vulkan(index) => gpu::vulkan(index),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => cuda::device(index),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => Err(DeviceError::NotBuilt("cuda")),
             #[cfg(not(feature = "wgpu"))]
             Self::Auto => Ok(Device::flex()),
             #[cfg(not(feature = "wgpu"))]
@@ -54,6 +62,8 @@ impl fmt::Display for DeviceChoice {
             Self::Wgpu(index) => write!(f, "wgpu:{index}"),
             Self::Vulkan(0) => f.write_str("vulkan"),
             Self::Vulkan(index) => write!(f, "vulkan:{index}"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
 }
@@ -72,6 +82,7 @@ impl FromStr for DeviceChoice {
             ("cpu", None) => Ok(Self::Cpu),
             ("wgpu", index) => Ok(Self::Wgpu(index.unwrap_or_default())),
             ("vulkan", index) => Ok(Self::Vulkan(index.unwrap_or_default())),
+            ("cuda", index) => Ok(Self::Cuda(index.unwrap_or_default())),
             _ => Err(unknown()),
         }
     }
@@ -170,6 +181,7 @@ mod tests {
             Just(DeviceChoice::Cpu),
             (0usize..20).prop_map(DeviceChoice::Wgpu),
             (0usize..20).prop_map(DeviceChoice::Vulkan),
+            (0usize..20).prop_map(DeviceChoice::Cuda),
         ]
     }
 

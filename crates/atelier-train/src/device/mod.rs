@@ -1,6 +1,8 @@
 //! Where computing happens: the choice of a device, and what each can do.
 
 mod choice;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "wgpu")]
 mod gpu;
 
@@ -24,7 +26,7 @@ pub enum DeviceError {
     Failed(DeviceChoice, String),
     /// The text names no device.
     #[error(
-        "{0:?} is no device; devices are auto, cpu, wgpu and vulkan, the last two also with an index, as wgpu:1 \
+        "{0:?} is no device; devices are auto, cpu, wgpu, vulkan and cuda, the last three also with an index, as wgpu:1 \
          (`atelier devices` lists them)"
     )]
     Unknown(String),
@@ -52,7 +54,10 @@ pub struct DeviceInformation {
 
 /// The CPU and every adapter.
 pub fn list() -> Vec<DeviceInformation> {
-    #[cfg_attr(not(feature = "wgpu"), expect(unused_mut, reason = "only adapters are added"))]
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(unused_mut, reason = "only GPUs are added")
+    )]
     let mut devices = vec![DeviceInformation {
         choice: DeviceChoice::Cpu,
         name: "CPU (burn flex)".to_owned(),
@@ -63,6 +68,8 @@ pub fn list() -> Vec<DeviceInformation> {
     }];
     #[cfg(feature = "wgpu")]
     devices.extend(gpu::list());
+    #[cfg(feature = "cuda")]
+    devices.extend(cuda::list());
     devices
 }
 
