@@ -8,7 +8,6 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::Duration,
 };
 
 /// Below which path the page lies: nothing in it may depend on that.
@@ -25,8 +24,6 @@ pub enum Fault {
     Half,
     /// The connection ends after the first half.
     BrokenOff,
-    /// It comes late.
-    Late(Duration),
     /// It is this one instead.
     Replaced(Vec<u8>),
 }
@@ -132,10 +129,8 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         Some(Fault::BrokenOff) => (content.len(), content[..half].to_vec()),
         _ => (content.len(), content),
     };
-    match fault {
-        Some(Fault::OneByte) => sent[half] ^= 1,
-        Some(Fault::Late(delay)) => thread::sleep(delay),
-        _ => {}
+    if let Some(Fault::OneByte) = fault {
+        sent[half] ^= 1;
     }
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {announced}\r\nCache-Control: no-cache\r\nConnection: \

@@ -4,8 +4,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 use tempfile::TempDir;
 
@@ -24,7 +24,9 @@ pub struct Browser {
     agent: ureq::Agent,
     driver: Child,
     session: String,
-    _profile: TempDir,
+    profile: TempDir,
+    /// A driver whose output nobody takes ends.
+    _output: BufReader<ChildStdout>,
 }
 
 /// The key of an element's reference, from the standard.
@@ -39,17 +41,18 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts: `cargo xtask setup --only chromium` installs it");
-        let output = BufReader::new(driver.stdout.take().expect("it is piped"));
+        let mut output = BufReader::new(driver.stdout.take().expect("it is piped"));
         let port: u16 = output
+            .by_ref()
             .lines()
             .map_while(Result::ok)
-            .find_map(|line| line.rsplit_once("on port ")?.1.trim_end_matches('.').parse().ok())
+            .find_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())
             .expect("chromedriver names its port");
         let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
         let profile = tempfile::tempdir().expect("a folder");
         let session = format!("http://127.0.0.1:{port}/session");
-        let mut browser = Self { agent, driver, session, _profile: profile };
-        let created = browser.post("", &capabilities(browser._profile.path(), web_gpu));
+        let mut browser = Self { agent, driver, session, profile, _output: output };
+        let created = browser.post("", &capabilities(browser.profile.path(), web_gpu));
         let id = created["sessionId"].as_str().expect("a session");
         browser.session = format!("{}/{id}", browser.session);
         browser.post("/timeouts", &json!({ "script": 60_000, "pageLoad": 120_000 }));
