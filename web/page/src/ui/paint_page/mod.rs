@@ -5,7 +5,7 @@ mod easels;
 mod progress;
 
 use super::{caption::CaptionBuilder, explanation, form::Form, painting::Painting};
-use leptos::prelude::*;
+use leptos::{html::Section, prelude::*};
 
 #[component]
 pub fn PaintPage() -> impl IntoView {
@@ -15,6 +15,12 @@ pub fn PaintPage() -> impl IntoView {
         event.prevent_default();
         painting.start();
     };
+    let wall = NodeRef::<Section>::new();
+    Effect::new(move |_| {
+        if painting.job.get().is_some() {
+            show(wall);
+        }
+    });
     view! {
         <div class="workshop">
             <form class="order" aria-label="What to paint" novalidate on:submit=submit>
@@ -32,10 +38,20 @@ pub fn PaintPage() -> impl IntoView {
                     <progress::Progress />
                 </div>
             </form>
-            <section class="wall" aria-label="Pictures">
+            <section node_ref=wall class="wall" aria-label="Pictures">
                 <easels::Easels />
                 <explanation::PaintedExplanations />
             </section>
         </div>
+    }
+}
+
+/// Brings the pictures into view where they lie below the form: on a telephone.
+fn show(wall: NodeRef<Section>) {
+    let height = window().inner_height().ok().and_then(|height| height.as_f64());
+    if let (Some(wall), Some(height)) = (wall.get_untracked(), height)
+        && wall.get_bounding_client_rect().top() > 0.7 * height
+    {
+        wall.scroll_into_view();
     }
 }
