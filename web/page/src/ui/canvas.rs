@@ -37,7 +37,7 @@ pub fn LeafMap(
         let Some(canvas) = canvas.get() else { return };
         reading.with(|reading| {
             let [height, width] = reading.map_size;
-            draw(&canvas, &overlay::coloured(&reading.map), width, height);
+            draw(&canvas, &overlay::coloured(&reading.map, width), width, height);
         });
     });
     view! { <canvas node_ref=canvas class="map" aria-hidden="true"></canvas> }
