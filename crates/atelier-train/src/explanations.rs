@@ -153,7 +153,8 @@ impl<'a> PictureExplainer<'a> {
                     let prompt = self.auxiliary.encode_prompts(&[prompt], &device)?;
                     Ok::<_, TrainError>(self.auxiliary.with_sizes(prompt, &sizes))
                 };
-                let [positive, negative] = leaf_prompts(caption, leaf);
+                let [positive, negative] =
+                    leaf_prompts(caption, [&leaf.positive.phrase, &leaf.negative.phrase]);
                 let (positive, negative) = (embeddings(&positive)?, embeddings(&negative)?);
                 let found = explainer.leaf(&noisy, id, &positive, &negative);
                 let found = futures_lite::future::block_on(found).map_err(failed)?;

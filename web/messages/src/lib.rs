@@ -13,7 +13,7 @@ pub use recipe::{Choice, Model, Recipe, RecipeError, Sampler};
 pub use reply::{
     BenchmarkReport, DeviceKind, DeviceReport, LeafReading, Pixels, Reply, StepTime, TaughtLeaf,
 };
-pub use request::{DeviceChoice, ExplainedPicture, Request};
+pub use request::{DeviceChoice, ExplainedPicture, LeafPhrases, Request};
 
 /// A number that the page gives each of its requests; replies carry it.
 pub type JobId = u32;

@@ -44,8 +44,10 @@ pub enum Request {
         job: JobId,
         /// The picture.
         picture: ExplainedPicture,
-        /// Ids of leaves; empty for all that the model was taught.
-        leaves: Vec<String>,
+        /// The leaves to read.
+        leaves: Vec<LeafPhrases>,
+        /// Whether to leave out those that the model was not taught.
+        only_taught: bool,
     },
     /// Makes the bytes of a picture file into a picture of the model's size, cropped to a square from its centre. Answered
     /// by [`Reply::Opened`](crate::Reply::Opened).
@@ -61,6 +63,8 @@ pub enum Request {
         job: JobId,
         /// The leaf's id.
         leaf: String,
+        /// The genres that it applies to, as the criteria have them; empty for all.
+        genres: Vec<String>,
     },
     /// Ends a job within one step; answered by [`Reply::Cancelled`](crate::Reply::Cancelled).
     Cancel {
@@ -74,6 +78,17 @@ pub enum Request {
         /// The number of the job.
         job: JobId,
     },
+}
+
+/// A leaf, and what prompts say of its sides. The page has the criteria, so that the worker needs none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeafPhrases {
+    /// The leaf's id.
+    pub id: String,
+    /// The positive attribute.
+    pub positive: String,
+    /// The negative attribute.
+    pub negative: String,
 }
 
 /// A picture whose attributes are to be read.

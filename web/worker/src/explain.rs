@@ -16,10 +16,9 @@ use atelier_core::{
     picture::{centre_square, to_tensor},
     pipeline::Pipeline,
 };
-use atelier_criteria::{CriteriaTree, Leaf};
-use atelier_web_messages::{LeafReading, Reply, TaughtLeaf};
+use atelier_web_messages::{LeafPhrases, LeafReading, Reply, TaughtLeaf};
 
-/// Reads `leaves` of the criteria tree in a picture, or all that the model was taught.
+/// Reads `leaves` in a picture, those that the model was not taught as well unless `only_taught`.
 ///
 /// Leaves take turns: a first look at each, those that the model reads best before the others, then another look at those
 /// that are not decided, the most decisive before the others.
@@ -30,15 +29,14 @@ pub async fn explain(
     auxiliary: &Pipeline,
     calibration: &Calibration,
     picture: &atelier_web_messages::ExplainedPicture,
-    leaves: &[String],
+    leaves: &[LeafPhrases],
+    only_taught: bool,
     device: &OpenDevice,
     job: Job,
 ) -> Result<(), Failure> {
     let taught = taught(calibration);
     let shown = taught.iter().map(|id| TaughtLeaf { id: id.clone() }).collect();
     reply(&Reply::Taught { job: job.id, leaves: shown });
-    let chosen = if leaves.is_empty() { &taught } else { leaves };
-    let criteria = CriteriaTree::embedded();
     let schedule = auxiliary.noise_schedule()?;
     let prediction_type = auxiliary
         .scheduler_config
@@ -54,9 +52,11 @@ pub async fn explain(
     )?;
     let square = centre_square(&from_pixels(&picture.pixels)?, SIDE);
     let noisy = explainer.picture(&auxiliary.encode_pictures(to_tensor([&square], &device.device)));
+    let rank = |leaf: &LeafPhrases| taught.iter().position(|id| *id == leaf.id).unwrap_or(taught.len());
+    let mut chosen: Vec<_> = leaves.iter().filter(|leaf| !only_taught || rank(leaf) < taught.len()).collect();
+    chosen.sort_by_key(|leaf| rank(leaf));
     let mut readings = Vec::with_capacity(chosen.len());
-    for id in chosen {
-        let leaf = criteria.require_leaf(id).map_err(|error| Failure::Explanation(error.to_string()))?;
+    for leaf in chosen {
         readings.push(Reading::new(leaf, &picture.caption, auxiliary, device)?);
     }
     let total = (readings.len() * noisy.batches()) as u32;
@@ -85,7 +85,7 @@ fn taught(calibration: &Calibration) -> Vec<String> {
 
 /// One leaf on its way to an explanation.
 struct Reading<'a> {
-    leaf: &'a Leaf,
+    leaf: &'a LeafPhrases,
     positive: PromptEmbeddings,
     negative: PromptEmbeddings,
     evidence: LeafEvidence,
@@ -95,12 +95,12 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(
-        leaf: &'a Leaf,
+        leaf: &'a LeafPhrases,
         caption: &str,
         auxiliary: &Pipeline,
         device: &OpenDevice,
     ) -> Result<Self, Failure> {
-        let [positive, negative] = leaf_prompts(caption, leaf);
+        let [positive, negative] = leaf_prompts(caption, [&leaf.positive, &leaf.negative]);
         Ok(Self {
             leaf,
             positive: auxiliary.encode_prompts(&[&positive], &device.device)?,

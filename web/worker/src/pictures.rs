@@ -2,8 +2,7 @@
 
 use crate::{failure::Failure, job::Job, link::reply};
 use atelier_core::picture::{centre_square, decode, encode_png};
-use atelier_criteria::{CriteriaTree, Side};
-use atelier_studio::{Knobs, LeafKnob, PaintingSpec};
+use atelier_studio::{Knobs, LeafKnob, PaintingSpec, Side};
 use atelier_web_messages::{Pixels, Reply};
 use image::RgbImage;
 use std::io::Cursor;
@@ -62,9 +61,9 @@ pub fn open(bytes: Vec<u8>, job: Job) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Picture`], which no studio painting causes.
-pub fn studio_example(leaf: &str, job: Job) -> Result<(), Failure> {
+pub fn studio_example(leaf: &str, genres: &[String], job: Job) -> Result<(), Failure> {
     let pngs = LeafKnob::from_id(leaf).map(|knob| {
-        let PaintingSpec { spec, seed, .. } = suitable(leaf, knob);
+        let PaintingSpec { spec, seed, .. } = suitable(genres, knob);
         let side = |side: Side| {
             let knobs = Knobs::default().with(knob, Some(side));
             png(&atelier_studio::paint(&spec, &knobs, SIDE, seed), &[])
@@ -75,13 +74,12 @@ pub fn studio_example(leaf: &str, job: Job) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A painting of a genre that the leaf applies to, another one for each leaf.
-fn suitable(leaf: &str, knob: LeafKnob) -> PaintingSpec {
+/// A painting of one of `genres`, which are all if there is none; another one for each leaf.
+fn suitable(genres: &[String], knob: LeafKnob) -> PaintingSpec {
     const GENRES: [&str; 4] = ["landscape", "seascape", "still-life", "flower-piece"];
-    let criterion = CriteriaTree::embedded().leaf(leaf);
     let applies = |painting: &PaintingSpec| {
         let genre = GENRES[painting.spec.genre as usize];
-        criterion.is_none_or(|leaf| leaf.applies_to(genre))
+        genres.is_empty() || genres.iter().any(|own| own == genre)
     };
     let mut paintings = (0..).map(|index| PaintingSpec::from_seed(knob.index() as u64, index));
     // Every genre comes up: a leaf of none of the studio's genres would not be one of its leaves.

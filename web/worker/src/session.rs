@@ -63,13 +63,13 @@ impl Session {
                 let painters = self.models.painters(choice.models(), &device, job).await?;
                 paint(&painters, recipe, &device, job).await
             }
-            Request::Explain { picture, leaves, .. } => {
+            Request::Explain { picture, leaves, only_taught, .. } => {
                 let device = self.device().await;
                 let auxiliary = self.models.auxiliary(&device, job).await?;
-                explain(&auxiliary.0, &auxiliary.1, picture, leaves, &device, job).await
+                explain(&auxiliary.0, &auxiliary.1, picture, leaves, *only_taught, &device, job).await
             }
             Request::OpenPicture { bytes, .. } => pictures::open(bytes.clone(), job),
-            Request::StudioExample { leaf, .. } => pictures::studio_example(leaf, job),
+            Request::StudioExample { leaf, genres, .. } => pictures::studio_example(leaf, genres, job),
             Request::Benchmark { .. } => {
                 let report = benchmark::run(&mut self.devices, job).await?;
                 reply(&Reply::Benchmark { job: job.id, report });

@@ -149,7 +149,7 @@ fn Sides(leaf: &'static Leaf, has_example: bool) -> impl IntoView {
     let known = examples.0.with_untracked(|known| known.contains_key(leaf.id.as_str()));
     if has_example && !known {
         let job = worker.next_job();
-        let request = Request::StudioExample { job, leaf: leaf.id.clone() };
+        let request = Request::StudioExample { job, leaf: leaf.id.clone(), genres: leaf.genres.clone() };
         worker.run(job, &request, move |reply| match reply {
             Reply::StudioExample { pngs, .. } => {
                 let urls = pngs.map(|pngs| pngs.map(|png| BlobUrl::of_png(&png)));

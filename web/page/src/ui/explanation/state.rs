@@ -11,8 +11,10 @@ use crate::logic::{
     decisiveness::{self, Rank},
     explain_queue::{ExplainQueue, Task},
 };
-use atelier_criteria::CriteriaTree;
-use atelier_web_messages::{ExplainedPicture, JobId, LeafReading, Model, Pixels, Reply, Request};
+use atelier_criteria::{CriteriaTree, Leaf};
+use atelier_web_messages::{
+    ExplainedPicture, JobId, LeafPhrases, LeafReading, Model, Pixels, Reply, Request,
+};
 use leptos::prelude::*;
 use std::{sync::Arc, time::Duration};
 
@@ -339,7 +341,9 @@ impl Explanations {
         let Some(explanation) = self.find(task.explanation) else { return };
         explanation.stage.set(Stage::Reading(0, 0));
         let picture = explanation.subject.picture.clone();
-        let request = Request::Explain { job, picture, leaves: task.leaves };
+        let only_taught = task.leaves.is_empty();
+        let leaves = phrases(&task.leaves);
+        let request = Request::Explain { job, picture, leaves, only_taught };
         self.worker.run(job, &request, move |reply| self.receive(job, &explanation, reply));
     }
 
@@ -426,4 +430,16 @@ impl Explanations {
             SORTING,
         );
     }
+}
+
+/// The leaves with these ids as the worker needs them; all if there is none.
+fn phrases(ids: &[String]) -> Vec<LeafPhrases> {
+    let leaves = CriteriaTree::embedded().leaves().iter();
+    let chosen = leaves.filter(|leaf| ids.is_empty() || ids.contains(&leaf.id));
+    let of = |leaf: &Leaf| LeafPhrases {
+        id: leaf.id.clone(),
+        positive: leaf.positive.phrase.clone(),
+        negative: leaf.negative.phrase.clone(),
+    };
+    chosen.map(of).collect()
 }
