@@ -3,6 +3,10 @@
 //! These tests need `dist/`, Chromium and chromedriver, so that they are ignored by default: `cargo xtask test` installs,
 //! builds and runs them. By hand, after `cargo xtask site`:
 //! `cargo test --release --workspace --test browser -- --ignored --test-threads=1`.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the arguments of a script are written where it is called"
+)]
 
 mod craft;
 mod explaining;

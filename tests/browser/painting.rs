@@ -59,7 +59,7 @@ fn assert_matches(painted: &RgbImage, native: &RgbImage) {
 #[ignore = "needs dist/: cargo xtask test builds it"]
 fn web_gpu_paints_what_the_command_line_paints() {
     let page = Page::open(WebGpu::Software);
-    assert_eq!(page.text("#device[data-kind=webgpu]").is_empty(), false, "{}", page.text("#device"));
+    assert!(!page.text("#device[data-kind=webgpu]").is_empty(), "{}", page.text("#device"));
     let recipe = recipe();
     page.start_painting(&recipe, Choice::Base);
     page.wait(
