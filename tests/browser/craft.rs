@@ -66,7 +66,7 @@ fn criteria_are_found_and_shown() {
     page.set("#criteria-search", "no such attribute anywhere");
     page.wait(
         "a sentence",
-        "return /Nothing found/.test(document.querySelector('[role=status]').textContent)",
+        "return /Nothing found/.test(document.querySelector('.lead [role=status]').textContent)",
     );
     page.finish(none);
 }

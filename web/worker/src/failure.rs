@@ -15,7 +15,7 @@ pub enum Failure {
     #[error("cancelled")]
     Cancelled,
     /// A file could not be downloaded.
-    #[error("{path} could not be downloaded: {reason}")]
+    #[error("the file {path} could not be downloaded: {reason}")]
     Download {
         /// The file, relative to the page.
         path: String,
@@ -24,8 +24,8 @@ pub enum Failure {
     },
     /// A file is not the one that the page was made with.
     #[error(
-        "{path} is damaged: it has {found} bytes or other content than the {expected} bytes that were expected. Paint \
-         again to download it again; if that does not help, the site is broken"
+        "the file {path} is damaged: its {found} bytes are not the {expected} that were expected. Paint again to \
+         download it again; if that does not help, the site is broken"
     )]
     Damaged {
         /// The file, relative to the page.
