@@ -10,9 +10,6 @@ use clap::ValueEnum;
 /// Trunk 0.22 needs a newer Rust than the workspace does.
 const TRUNK: &str = "0.21.14";
 
-/// The version of Binaryen. Debian 12 has 108, which exports the wrong one of two tables: the page does not start.
-const WASM_OPT: &str = "116";
-
 /// What `cargo xtask setup` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -30,8 +27,6 @@ enum Part {
     WasmTarget,
     /// wasm-bindgen's command-line tool in the version of Cargo.lock, for `site` (3 minutes).
     WasmBindgen,
-    /// Binaryen's wasm-opt, which makes the page small, for `site` (10 minutes).
-    WasmOpt,
     /// Trunk, which puts the page together, for `site` (5 minutes).
     Trunk,
     /// Chromium and its driver, for the tests of the page.
@@ -80,11 +75,6 @@ impl Part {
                 let version = wasm::bindgen_version()?;
                 (format!("wasm-bindgen {version}"), is_version("wasm-bindgen", &version))
             }
-            Self::WasmOpt => {
-                let answer = output(&mut command("wasm-opt", ["--version"])).unwrap_or_default();
-                let is_there = answer.split_whitespace().nth(2) == Some(WASM_OPT);
-                (format!("wasm-opt {WASM_OPT}"), is_there)
-            }
             Self::Trunk => (format!("trunk {TRUNK}"), is_version("trunk", TRUNK)),
             Self::Chromium => {
                 let name = "Chromium and its driver".to_owned();
@@ -100,7 +90,6 @@ impl Part {
             Self::WasmTarget => wasm::install(),
             // Not `--locked`: the tool's own lock file pins versions that have since been withdrawn.
             Self::WasmBindgen => install_tool("wasm-bindgen-cli", &wasm::bindgen_version()?, &[], &[]),
-            Self::WasmOpt => install_tool("wasm-opt", &format!("0.{WASM_OPT}.1"), &["--locked"], &[]),
             // It copies files and starts programs: optimising it would take six minutes and save none.
             Self::Trunk => install_tool(
                 "trunk",

@@ -32,7 +32,7 @@ pub fn of(folder: &Path) -> Result<Vec<Size>> {
 /// The size of `content` with brotli's best compression.
 fn compressed(content: &[u8]) -> Result<u64> {
     let mut compressed = Vec::new();
-    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 24, ..Default::default() };
     brotli::BrotliCompress(&mut &*content, &mut compressed, &parameters)
         .context("compressing with brotli")?;
     Ok(compressed.len() as u64)
@@ -71,7 +71,7 @@ pub fn check(sizes: &[Size]) -> Result<()> {
     let each: Vec<_> = modules.iter().map(|(bytes, name)| format!("{name} {bytes}")).collect();
     bail!(
         "the WebAssembly takes {together} bytes with brotli, {} more than its budget of {BUDGET}: {}. \
-         `twiggy top` on a build without wasm-opt says what fills it",
+         `twiggy top` on the modules says what fills it",
         together - BUDGET,
         each.join(", ")
     );
