@@ -1,7 +1,6 @@
 //! The pictures of the README: `cargo test --release --workspace --test browser -- --ignored screenshots`.
 
 use crate::{page::Page, webdriver::WebGpu};
-use atelier_web_messages::{Choice, Recipe};
 use image::{
     DynamicImage,
     codecs::png::{CompressionType, FilterType, PngEncoder},
@@ -14,8 +13,8 @@ fn shoot(page: &Page, name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/screenshots");
     fs::create_dir_all(&folder).expect("a folder");
     let mut picture = image::load_from_memory(&page.browser.screenshot()).expect("a picture").into_rgb8();
-    // Levels that nobody tells apart take half of the file.
-    picture.iter_mut().for_each(|value| *value = (*value & 0xf8) | (*value >> 5));
+    // Levels that nobody tells apart take a third of the file.
+    picture.iter_mut().for_each(|value| *value = (*value & 0xfc) | (*value >> 6));
     let mut file = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Best, FilterType::Adaptive);
     DynamicImage::from(picture).write_with_encoder(encoder).expect("encoded");
@@ -36,10 +35,14 @@ fn set_scheme(page: &Page, scheme: &str) {
 #[ignore = "writes docs/screenshots"]
 fn screenshots() {
     let page = Page::open(WebGpu::None);
+    // As on a computer whose owner prefers the processor: the software adapter would take an hour.
+    page.browser.run("localStorage.setItem('atelier.device', JSON.stringify('cpu'))", json!([]));
+    page.reload();
+    page.browser.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true }));
     set_scheme(&page, "light");
-    resize(&page, 1280, 900);
-    let recipe = Recipe { seed: 3, ..Recipe::default() };
-    page.start_painting(&recipe, Choice::Both);
+    resize(&page, 1280, 880);
+    page.set("#seed", "3");
+    page.click("#paint");
     page.wait(
         "half a picture",
         "return Number(document.querySelector('figure[data-model=aligned] canvas.preview')?.dataset.step) >= 20",
@@ -47,10 +50,10 @@ fn screenshots() {
     shoot(&page, "painting");
     page.wait("both pictures", "return document.querySelectorAll('figure.picture').length === 2");
     page.click("button.explain-both");
-    page.wait(
-        "all of both explanations",
-        "return document.querySelectorAll('section.explanation[data-done=true]').length === 2",
-    );
+    for model in ["base", "aligned"] {
+        let script = "return document.querySelector(`section.explanation[data-model=${arguments[0]}][data-done=true]`) !== null";
+        page.wait_with("a whole explanation", script, json!([model]));
+    }
     page.browser.run(
         "document.querySelector('section.explanations').scrollIntoView();
          document.querySelector('section.explanation li.leaf button').focus({ preventScroll: true })",
@@ -64,7 +67,7 @@ fn screenshots() {
     page.browser.run("scrollTo(0, 0)", json!([]));
     shoot(&page, "narrow");
     set_scheme(&page, "light");
-    resize(&page, 1280, 900);
+    resize(&page, 1280, 880);
     page.go("#criteria");
     page.wait("the search", "return document.querySelector('#criteria-search') !== null");
     page.set("#criteria-search", "colour");
