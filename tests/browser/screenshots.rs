@@ -48,9 +48,8 @@ fn screenshots() {
     page.wait("both pictures", "return document.querySelectorAll('figure.picture').length === 2");
     page.click("button.explain-both");
     page.wait(
-        "most of both explanations",
-        "const explanations = [...document.querySelectorAll('section.explanation')];
-         return explanations.length === 2 && explanations.every((one) => one.querySelectorAll('li.leaf').length > 20)",
+        "all of both explanations",
+        "return document.querySelectorAll('section.explanation[data-done=true]').length === 2",
     );
     page.browser.run(
         "document.querySelector('section.explanations').scrollIntoView();
