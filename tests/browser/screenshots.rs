@@ -54,6 +54,8 @@ fn screenshots() {
         let script = "return document.querySelector(`section.explanation[data-model=${arguments[0]}][data-done=true]`) !== null";
         page.wait_with("a whole explanation", script, json!([model]));
     }
+    // High enough for pictures, maps and the first leaves.
+    resize(&page, 1280, 1400);
     page.browser.run(
         "document.querySelector('section.explanations').scrollIntoView();
          document.querySelector('section.explanation li.leaf button').focus({ preventScroll: true })",
@@ -64,7 +66,7 @@ fn screenshots() {
     set_scheme(&page, "dark");
     shoot(&page, "explanation-dark");
     resize(&page, 360, 740);
-    page.browser.run("scrollTo(0, 0)", json!([]));
+    page.browser.run("document.querySelector('.row').scrollIntoView()", json!([]));
     shoot(&page, "narrow");
     set_scheme(&page, "light");
     resize(&page, 1280, 880);
