@@ -168,8 +168,10 @@ impl Page {
         loop {
             let files = fs::read_dir(self.downloads.path()).expect("a folder").flatten();
             let file = files.map(|file| file.path()).find(|path| path.extension() == Some("png".as_ref()));
-            if let Some(file) = file {
-                return fs::read(file).expect("a file");
+            // Chromium reserves the name before it writes; a whole PNG file ends with this chunk.
+            let content = file.and_then(|file| fs::read(file).ok()).unwrap_or_default();
+            if content.ends_with(b"IEND\xaeB`\x82") {
+                return content;
             }
             assert!(start.elapsed() < PATIENCE, "nothing was downloaded; {}", self.state());
             thread::sleep(Duration::from_millis(100));
