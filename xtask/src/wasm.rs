@@ -58,13 +58,19 @@ pub fn wasm_environment() -> Result<Vec<(&'static str, String)>> {
     }
 }
 
-/// Checks that `packages` compile for the target.
+/// Checks that `packages` compile for the target, with clippy where the compiler for it has one.
 ///
 /// # Errors
 /// If they do not, or no compiler has the target.
 pub fn check(packages: &[&str]) -> Result<()> {
-    let mut check = command("cargo", ["check", "--profile", PROFILE, "--target", TARGET]);
+    // Debian packages no clippy with its compiler.
+    let has_clippy = compiler() == Some(Compiler::Active);
+    let subcommand = if has_clippy { "clippy" } else { "check" };
+    let mut check = command("cargo", [subcommand, "--profile", PROFILE, "--target", TARGET]);
     check.args(packages.iter().flat_map(|package| ["--package", package]));
+    if has_clippy {
+        check.args(["--", "-D", "warnings"]);
+    }
     run(check.envs(wasm_environment()?))
 }
 

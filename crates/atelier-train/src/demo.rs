@@ -13,7 +13,9 @@ use crate::{
     run,
     trainer::{Events, TrainEvent},
 };
-use atelier_core::{explanation::ExplanationOptions, pipeline::Pipeline, schedulers::SchedulerKind};
+use atelier_core::{
+    explanation::ExplanationOptions, painting::PaintingOptions, pipeline::Pipeline, schedulers::SchedulerKind,
+};
 use atelier_criteria::{CriteriaTree, Labels};
 use atelier_studio::{Annotator, DatasetOptions, PaintingSpec, write_dataset};
 use image::RgbImage;
@@ -136,11 +138,15 @@ pub fn demo(
     // Guidance multiplies what a model knows of a caption, and hides what alignment changed: neither model gets any.
     // The fast samplers leave specks of noise that the small painter cannot tell from texture; fresh noise at every
     // step lets it take them away again.
+    let suited = PaintOptions::default();
     let paint_options = PaintOptions {
-        steps: plan.steps,
-        guidance_scale: 1.0,
-        scheduler: SchedulerKind::Ddpm,
-        ..PaintOptions::default()
+        painting: PaintingOptions {
+            steps: plan.steps,
+            guidance_scale: 1.0,
+            scheduler: SchedulerKind::Ddpm,
+            ..suited.painting
+        },
+        ..suited
     };
     let mut sample = |pipeline: &Pipeline, what: &str| {
         let mut tell = |done: f64| {

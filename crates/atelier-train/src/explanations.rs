@@ -122,8 +122,7 @@ impl<'a> PictureExplainer<'a> {
         progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<PictureExplanation, TrainError> {
         let mut leaves = self.leaves(image, caption, ids, progress)?;
-        let decisiveness = |leaf: &LeafExplanation| (leaf.probability - 0.5).abs();
-        leaves.sort_by(|first, second| decisiveness(second).total_cmp(&decisiveness(first)));
+        leaves.sort_by(|first, second| second.decisiveness().total_cmp(&first.decisiveness()));
         let nodes = summarise(self.tree, &leaves);
         Ok(PictureExplanation { caption: caption.to_owned(), leaves, nodes })
     }

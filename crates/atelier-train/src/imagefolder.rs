@@ -5,10 +5,7 @@
 //! DIR/train/000001.png            {"file_name": "000001.png", "text": "…", "positive": [leaf ids], "negative": […]}
 //! ```
 
-use crate::{
-    atomic::{self, AtomicError},
-    framing::Framing,
-};
+use crate::atomic::{self, AtomicError};
 use atelier_core::picture;
 use atelier_criteria::{CriteriaError, CriteriaTree, Labels};
 use image::{ImageError, RgbImage};
@@ -210,9 +207,7 @@ impl ImageFolder {
 /// # Errors
 /// [`ImageFolderError`] names `path`.
 pub fn load_square(path: &Path, size: u32) -> Result<RgbImage, ImageFolderError> {
-    let picture = load(path)?;
-    let framing = Framing::new(picture.dimensions().into(), [size; 2], 1, false);
-    Ok(framing.render(&picture, framing.views()[0]))
+    Ok(picture::centre_square(&load(path)?, size))
 }
 
 /// The picture at `path`, upright; `PNG`, `JPEG` or `WebP`, recognised by its content.

@@ -25,17 +25,8 @@ use std::{
 /// How to paint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaintOptions {
-    /// What guidance leads away from; empty for nothing in particular.
-    pub negative_prompt: String,
-    /// Denoising steps.
-    pub steps: usize,
-    /// Guidance scale; 1 is none. For models that are distilled with guidance, such as FLUX.1 dev, it is an input of the
-    /// model, as `guidance_scale` in diffusers.
-    pub guidance_scale: f64,
-    /// Scale of classifier-free guidance for such models, as `true_cfg_scale` in diffusers; 1 is none, and halves the time.
-    pub true_cfg_scale: f64,
-    /// The sampler.
-    pub scheduler: SchedulerKind,
+    /// How each picture is denoised.
+    pub painting: PaintingOptions,
     /// Width and height of the pictures, in pixels.
     pub size: [u32; 2],
     /// Pictures painted at once.
@@ -45,11 +36,13 @@ pub struct PaintOptions {
 impl Default for PaintOptions {
     fn default() -> Self {
         Self {
-            negative_prompt: String::new(),
-            steps: 20,
-            guidance_scale: 3.0,
-            true_cfg_scale: 1.0,
-            scheduler: SchedulerKind::DpmSolverMultistep,
+            painting: PaintingOptions {
+                negative_prompt: String::new(),
+                steps: 20,
+                guidance_scale: 3.0,
+                true_cfg_scale: 1.0,
+                scheduler: SchedulerKind::DpmSolverMultistep,
+            },
             size: [128; 2],
             batch: 16,
         }
@@ -75,11 +68,13 @@ impl PaintOptions {
             },
         };
         Self {
-            negative_prompt: String::new(),
-            steps: 50,
-            guidance_scale,
-            true_cfg_scale: 1.0,
-            scheduler,
+            painting: PaintingOptions {
+                negative_prompt: String::new(),
+                steps: 50,
+                guidance_scale,
+                true_cfg_scale: 1.0,
+                scheduler,
+            },
             size: [width, height].map(|side| (side * factor) as u32),
             batch: 8,
         }
@@ -159,7 +154,8 @@ fn paint_batch(
     let prompts: Vec<&str> = batch.iter().map(|(prompt, _)| prompt.as_str()).collect();
     let seeds: Vec<u64> = batch.iter().map(|(_, seed)| *seed).collect();
     let latents = initial_latents(pipeline, &seeds, options);
-    let latents = denoise(pipeline, &prompts, &seeds, latents, options, &mut |step| done(step.steps))?;
+    let latents =
+        denoise(pipeline, &prompts, &seeds, latents, &options.painting, &mut |step| done(step.steps))?;
     pictures::to_images(pipeline.decode_latents(latents))
 }
 
@@ -179,18 +175,10 @@ pub fn denoise(
     prompts: &[&str],
     seeds: &[u64],
     latents: Tensor<4>,
-    options: &PaintOptions,
+    options: &PaintingOptions,
     on_step: &mut dyn FnMut(&SamplingStep<'_>) -> ControlFlow<()>,
 ) -> Result<Tensor<4>, TrainError> {
-    let options = PaintingOptions {
-        negative_prompt: options.negative_prompt.clone(),
-        steps: options.steps,
-        guidance_scale: options.guidance_scale,
-        true_cfg_scale: options.true_cfg_scale,
-        scheduler: options.scheduler,
-    };
-    let denoised =
-        painting::denoise(pipeline, prompts, seeds, latents, &options, async |step| on_step(&step));
+    let denoised = painting::denoise(pipeline, prompts, seeds, latents, options, async |step| on_step(&step));
     futures_lite::future::block_on(denoised).map_err(|error| match error {
         PaintingError::Pipeline(error) => error.into(),
         PaintingError::Scheduler(error) => error.into(),
@@ -234,7 +222,9 @@ pub fn sample_grid(
     let suited = match &pipeline.scheduler_config {
         SchedulerConfig::Diffusion(_) => quick,
         SchedulerConfig::FlowMatch(_) => {
-            PaintOptions { steps: quick.steps, ..PaintOptions::for_model(pipeline) }
+            let mut suited = PaintOptions::for_model(pipeline);
+            suited.painting.steps = quick.painting.steps;
+            suited
         }
     };
     let paint_options = PaintOptions { size: [options.size; 2], ..suited };

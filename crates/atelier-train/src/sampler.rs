@@ -67,7 +67,7 @@ pub fn sample(
             None => initial_latents(pipeline, batch, paint),
         };
         let prompts = vec![prompt.as_str(); batch.len()];
-        let latents = denoise(pipeline, &prompts, batch, latents, paint, &mut |step| {
+        let latents = denoise(pipeline, &prompts, batch, latents, &paint.painting, &mut |step| {
             let (steps, all) = (step.steps * seeds.len(), step.steps * first + step.step * batch.len());
             // Steps, for the rate: a picture is as many as it takes.
             events(TrainEvent::Preparing { what: "steps".to_owned(), done: all, total: steps })
@@ -110,7 +110,7 @@ fn check(pipeline: &Pipeline, options: &SampleOptions) -> Result<(), TrainError>
             1_u64 << 63
         )));
     }
-    if options.paint.true_cfg_scale != 1.0 && !pipeline.denoiser_config.is_guidance_distilled() {
+    if options.paint.painting.true_cfg_scale != 1.0 && !pipeline.denoiser_config.is_guidance_distilled() {
         let problem =
             "--true-cfg-scale is for models that are distilled with guidance; this one has --guidance";
         return Err(TrainError::Option(problem.to_owned()));
@@ -169,17 +169,12 @@ fn next_number(folder: &Path) -> Result<usize, TrainError> {
 
 /// How the picture of `seed` was made.
 fn parameters(options: &SampleOptions, is_distilled: bool, seed: u64) -> String {
-    let PaintOptions { negative_prompt, steps, scheduler, size, guidance_scale, true_cfg_scale, .. } =
-        &options.paint;
     let parameters = GenerationParameters {
         prompt: &options.prompt,
-        negative_prompt,
-        steps: *steps,
-        scheduler: *scheduler,
-        guidance_scale: if is_distilled { *true_cfg_scale } else { *guidance_scale },
-        distilled_guidance_scale: is_distilled.then_some(*guidance_scale),
+        options: &options.paint.painting,
+        is_distilled,
         seed,
-        size: *size,
+        size: options.paint.size,
         model: &options.model_name,
     };
     parameters.to_string()
@@ -190,9 +185,11 @@ mod tests {
     use super::*;
 
     fn options() -> SampleOptions {
+        let mut paint = PaintOptions::default();
+        paint.painting.guidance_scale = 2.5;
         SampleOptions {
             prompt: "a seascape at sunset".to_owned(),
-            paint: PaintOptions { guidance_scale: 2.5, ..PaintOptions::default() },
+            paint,
             seed: 7,
             count: 1,
             latents: None,
@@ -207,7 +204,7 @@ mod tests {
         let line = "Steps: 20, Sampler: DPM++ 2M, CFG scale: 2.5, Seed: 7, Size: 128x128, Model: painter";
         assert_eq!(parameters(&options(), false, 7), format!("a seascape at sunset\n{line}"));
         let mut options = options();
-        options.paint.negative_prompt = "muddy colour".to_owned();
+        options.paint.painting.negative_prompt = "muddy colour".to_owned();
         let expected = format!("a seascape at sunset\nNegative prompt: muddy colour\n{line}");
         assert_eq!(parameters(&options, false, 7), expected);
         assert!(parameters(&options, true, 7).contains("CFG scale: 1, Distilled CFG Scale: 2.5, Seed: 7"));

@@ -10,9 +10,7 @@ mod request;
 
 pub use bytes::{from_bytes, to_bytes};
 pub use recipe::{Choice, Model, Recipe, RecipeError, Sampler};
-pub use reply::{
-    BenchmarkReport, DeviceKind, DeviceReport, LeafReading, Pixels, Reply, StepTime, TaughtLeaf,
-};
+pub use reply::{BenchmarkReport, DeviceKind, DeviceReport, LeafReading, Pixels, Reply, StepTime};
 pub use request::{DeviceChoice, ExplainedPicture, LeafPhrases, Request};
 
 /// A number that the page gives each of its requests; replies carry it.

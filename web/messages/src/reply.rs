@@ -62,7 +62,7 @@ pub enum Reply {
         /// The job.
         job: JobId,
         /// Their ids, those that it reads best first.
-        leaves: Vec<TaughtLeaf>,
+        leaves: Vec<String>,
     },
     /// What is known of a leaf so far.
     Leaf {
@@ -161,13 +161,6 @@ pub struct DeviceReport {
     pub half_precision: bool,
     /// Why the processor computes although WebGPU was wanted, in one sentence.
     pub fallback: Option<String>,
-}
-
-/// A leaf that the auxiliary model was taught.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaughtLeaf {
-    /// The leaf's id.
-    pub id: String,
 }
 
 /// What was read of one leaf in a picture; see `LeafExplanation` of the core.

@@ -4,38 +4,11 @@
 #![recursion_limit = "256"]
 
 #[cfg(target_arch = "wasm32")]
-mod adapter;
-#[cfg(target_arch = "wasm32")]
-mod benchmark;
-#[cfg(target_arch = "wasm32")]
-mod device;
-#[cfg(target_arch = "wasm32")]
-mod download;
-#[cfg(target_arch = "wasm32")]
-mod explain;
-#[cfg(target_arch = "wasm32")]
-mod failure;
-#[cfg(target_arch = "wasm32")]
-mod job;
-#[cfg(target_arch = "wasm32")]
-mod link;
-#[cfg(target_arch = "wasm32")]
-mod manifest;
-#[cfg(target_arch = "wasm32")]
-mod models;
-#[cfg(target_arch = "wasm32")]
-mod paint;
-#[cfg(target_arch = "wasm32")]
-mod pictures;
-#[cfg(target_arch = "wasm32")]
-mod session;
-#[cfg(target_arch = "wasm32")]
-mod storage;
+mod browser;
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
-    console_error_panic_hook::set_once();
-    link::serve(session::Session::default());
+    browser::run();
 }
 
 #[cfg(not(target_arch = "wasm32"))]

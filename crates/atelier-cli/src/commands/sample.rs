@@ -2,7 +2,7 @@
 
 use crate::{base_model, failure::Failure, model::Base, progress::Progress};
 use anstream::{eprintln, println};
-use atelier_core::{pipeline::Pipeline, schedulers::SchedulerKind};
+use atelier_core::{painting::PaintingOptions, pipeline::Pipeline, schedulers::SchedulerKind};
 use atelier_train::{
     TrainError, adapter,
     base_precision::BasePrecision,
@@ -126,7 +126,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     pipeline.clip_skip = arguments.clip_skip;
     let suited = PaintOptions::for_model(&pipeline);
-    let guidance_scale = arguments.guidance.unwrap_or(suited.guidance_scale);
+    let guidance_scale = arguments.guidance.unwrap_or(suited.painting.guidance_scale);
     let is_distilled = pipeline.denoiser_config.is_guidance_distilled();
     let (flag, scale) = if is_distilled {
         ("true-cfg-scale", arguments.true_cfg_scale)
@@ -141,11 +141,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = SampleOptions {
         prompt: arguments.prompt.clone(),
         paint: PaintOptions {
-            negative_prompt: arguments.negative_prompt.clone(),
-            steps: arguments.steps,
-            guidance_scale,
-            true_cfg_scale: arguments.true_cfg_scale,
-            scheduler: arguments.scheduler.unwrap_or(suited.scheduler),
+            painting: PaintingOptions {
+                negative_prompt: arguments.negative_prompt.clone(),
+                steps: arguments.steps,
+                guidance_scale,
+                true_cfg_scale: arguments.true_cfg_scale,
+                scheduler: arguments.scheduler.unwrap_or(suited.painting.scheduler),
+            },
             size: arguments.size.unwrap_or(suited.size),
             batch: arguments.batch,
         },

@@ -72,6 +72,13 @@ pub struct LeafExplanation {
     pub map_size: [usize; 2],
 }
 
+impl LeafExplanation {
+    /// How far the probability is from a draw, in `[0, 0.5]`.
+    pub fn decisiveness(&self) -> f64 {
+        (self.probability - 0.5).abs()
+    }
+}
+
 /// A picture with its noisy versions, which all leaves share.
 #[derive(Debug, Clone)]
 pub struct ExplainedPicture {

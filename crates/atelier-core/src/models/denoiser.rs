@@ -15,7 +15,11 @@ use super::{ConfigError, ModelConfig, ModelError};
 
 /// A denoiser of one of the supported classes.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a model has one, and a module cannot be boxed")]
+// Where pointers are half as long, as in WebAssembly, it is not large.
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "a model has one, and a module cannot be boxed")
+)]
 pub enum Denoiser {
     /// That of Stable Diffusion and SDXL.
     Unet(UNet2DConditionModel),

@@ -1,6 +1,6 @@
 //! How a picture was made, as a text in its file.
 
-use crate::schedulers::SchedulerKind;
+use crate::{painting::PaintingOptions, schedulers::SchedulerKind};
 use std::fmt;
 
 /// How a picture was made. Displayed in the form that AUTOMATIC1111's web UI began and most programs read, under the PNG
@@ -9,16 +9,10 @@ use std::fmt;
 pub struct GenerationParameters<'a> {
     /// The prompt.
     pub prompt: &'a str,
-    /// What guidance led away from; empty for nothing in particular.
-    pub negative_prompt: &'a str,
-    /// Denoising steps.
-    pub steps: usize,
-    /// The sampler.
-    pub scheduler: SchedulerKind,
-    /// Scale of classifier-free guidance.
-    pub guidance_scale: f64,
-    /// Of models that are distilled with guidance, written as the web UI's successor Forge writes it.
-    pub distilled_guidance_scale: Option<f64>,
+    /// How it was denoised.
+    pub options: &'a PaintingOptions,
+    /// Whether the model is distilled with guidance: its scale is written as the web UI's successor Forge writes it.
+    pub is_distilled: bool,
     /// The seed.
     pub seed: u64,
     /// Width and height in pixels.
@@ -34,20 +28,23 @@ impl GenerationParameters<'_> {
 
 impl fmt::Display for GenerationParameters<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { prompt, steps, guidance_scale, seed, size: [width, height], model, .. } = self;
+        let Self { prompt, options, seed, size: [width, height], model, .. } = self;
+        let PaintingOptions { negative_prompt, steps, guidance_scale, true_cfg_scale, scheduler } = options;
         formatter.write_str(prompt)?;
-        if !self.negative_prompt.is_empty() {
-            write!(formatter, "\nNegative prompt: {}", self.negative_prompt)?;
+        if !negative_prompt.is_empty() {
+            write!(formatter, "\nNegative prompt: {negative_prompt}")?;
         }
-        let sampler = match self.scheduler {
+        let sampler = match scheduler {
             SchedulerKind::Ddpm => "DDPM",
             SchedulerKind::Ddim => "DDIM",
             SchedulerKind::Euler | SchedulerKind::FlowMatchEuler => "Euler",
             SchedulerKind::DpmSolverMultistep => "DPM++ 2M",
         };
-        write!(formatter, "\nSteps: {steps}, Sampler: {sampler}, CFG scale: {guidance_scale}")?;
-        if let Some(scale) = self.distilled_guidance_scale {
-            write!(formatter, ", Distilled CFG Scale: {scale}")?;
+        write!(formatter, "\nSteps: {steps}, Sampler: {sampler}, ")?;
+        if self.is_distilled {
+            write!(formatter, "CFG scale: {true_cfg_scale}, Distilled CFG Scale: {guidance_scale}")?;
+        } else {
+            write!(formatter, "CFG scale: {guidance_scale}")?;
         }
         write!(formatter, ", Seed: {seed}, Size: {width}x{height}, Model: {model}")
     }

@@ -357,7 +357,7 @@ impl Explanations {
                 explanation.stage.set(Stage::Download(received, total));
             }
             Reply::Taught { leaves, .. } => {
-                explanation.taught.set(leaves.into_iter().map(|leaf| leaf.id).collect());
+                explanation.taught.set(leaves);
             }
             Reply::Leaf { reading, done, total, .. } => {
                 explanation.stage.set(Stage::Reading(done, total));

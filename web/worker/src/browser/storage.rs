@@ -1,6 +1,6 @@
 //! The browser's storage for downloaded models: one of its caches, which the page's service worker leaves alone.
 
-use crate::{failure::thrown, link::scope};
+use super::{failure::thrown, link::scope};
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;

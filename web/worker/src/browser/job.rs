@@ -1,6 +1,6 @@
 //! A job, and how it is cancelled.
 
-use crate::failure::Failure;
+use super::failure::Failure;
 use atelier_web_messages::{JobId, Request};
 use gloo_timers::future::TimeoutFuture;
 use std::cell::Cell;
@@ -59,5 +59,5 @@ impl Job {
 
 /// Milliseconds on a clock that never goes back.
 pub fn now() -> f64 {
-    crate::link::scope().performance().map_or_else(js_sys::Date::now, |performance| performance.now())
+    super::link::scope().performance().map_or_else(js_sys::Date::now, |performance| performance.now())
 }

@@ -1,6 +1,6 @@
 //! Messages from and to the page.
 
-use crate::{
+use super::{
     job::{Job, cancel},
     session::Session,
 };
@@ -49,7 +49,7 @@ pub fn serve(session: Session) {
                 }
             }
             Err(error) => {
-                web_sys::console::warn_1(&format!("a message is not for this worker: {error}").into())
+                web_sys::console::warn_1(&format!("a message is not for this worker: {error}").into());
             }
         }
     });

@@ -1,6 +1,6 @@
 //! Files of the models: from the browser's storage, or from where the page came from.
 
-use crate::{
+use super::{
     failure::{Failure, thrown},
     link::scope,
     manifest::FileEntry,
@@ -19,7 +19,7 @@ const MANIFEST: &str = "models/manifest.json";
 pub enum Origin {
     /// The browser's storage.
     Storage,
-    /// The network, and whether the storage refused to keep it, and why.
+    /// The server that the page came from.
     Network,
 }
 
@@ -44,7 +44,7 @@ pub async fn manifest() -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The file at `path` below `models/`, checked against its `entry`; `on_bytes` is told of every part that arrives, and
+/// The file at `path` below `models/`, checked against its `entry`, from `storage` if that is open and has it; `on_bytes` is told of every part that arrives, and
 /// `on_refused` why the storage did not keep it.
 ///
 /// # Errors
@@ -52,14 +52,14 @@ pub async fn manifest() -> Result<Vec<u8>, Failure> {
 pub async fn file(
     path: &str,
     entry: &FileEntry,
+    storage: &Result<Storage, String>,
     on_bytes: &mut dyn FnMut(u64, Origin),
     on_refused: &mut dyn FnMut(String),
 ) -> Result<Vec<u8>, Failure> {
     let url = format!("models/{path}");
     // The hash is part of the name, so that a new version of a file is another file.
     let key = format!("{url}?sha256={}", entry.sha256);
-    let storage = Storage::open().await;
-    if let Ok(storage) = &storage {
+    if let Ok(storage) = storage {
         match storage.get(&key).await {
             Some(bytes) if is_intact(&bytes, entry) => {
                 on_bytes(entry.bytes, Origin::Storage);
@@ -76,7 +76,7 @@ pub async fn file(
     }
     let kept = match storage {
         Ok(storage) => storage.put(&key, &bytes).await,
-        Err(reason) => Err(reason),
+        Err(reason) => Err(reason.clone()),
     };
     if let Err(reason) = kept {
         on_refused(reason);

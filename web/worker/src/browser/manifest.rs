@@ -1,6 +1,6 @@
 //! Which files the models are made of.
 
-use crate::{download, failure::Failure};
+use super::{download, failure::Failure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

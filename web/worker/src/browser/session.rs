@@ -1,6 +1,6 @@
 //! What the worker keeps between requests, and how it answers them.
 
-use crate::{
+use super::{
     benchmark,
     device::{Devices, OpenDevice},
     explain::explain,

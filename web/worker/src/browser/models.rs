@@ -1,12 +1,13 @@
 //! The models, loaded when they are first needed.
 
-use crate::{
+use super::{
     device::OpenDevice,
     download::{self, Origin},
     failure::Failure,
     job::Job,
     link::reply,
     manifest::Manifest,
+    storage::Storage,
 };
 use atelier_core::{explanation::Calibration, latent_preview::LatentPreview, pipeline::Pipeline};
 use atelier_web_messages::{Model, Reply};
@@ -81,10 +82,10 @@ impl Models {
             .filter(|model| !self.painters.contains_key(model))
             .collect();
         if !missing.is_empty() {
-            let mut files = self.files(&missing, job).await?;
+            let files = self.files(&missing, job).await?;
             for model in missing {
                 job.pause().await?;
-                let pipeline = load(model, &mut files, device)?;
+                let pipeline = load(model, &files, device)?;
                 let preview = LatentPreview::fit(&pipeline, &device.device).await?;
                 self.painters.insert(model, Rc::new(Painter { pipeline, preview }));
             }
@@ -102,12 +103,12 @@ impl Models {
         job: Job,
     ) -> Result<Rc<(Pipeline, Calibration)>, Failure> {
         if self.auxiliary.is_none() {
-            let mut files = self.files(&[SiteModel::Auxiliary], job).await?;
+            let files = self.files(&[SiteModel::Auxiliary], job).await?;
             job.pause().await?;
             let calibration = files.get(CALIBRATION).map(Vec::as_slice).unwrap_or_default();
             let calibration = serde_json::from_slice(calibration)
                 .map_err(|error| Failure::Manifest(format!("{CALIBRATION}: {error}")))?;
-            let pipeline = load(SiteModel::Auxiliary, &mut files, device)?;
+            let pipeline = load(SiteModel::Auxiliary, &files, device)?;
             self.auxiliary = Some(Rc::new((pipeline, calibration)));
         }
         Ok(Rc::clone(self.auxiliary.as_ref().expect("loaded above")))
@@ -127,6 +128,7 @@ impl Models {
         };
         let needed: Vec<_> = manifest.files.iter().filter(|(path, _)| is_needed(path, models)).collect();
         let total = needed.iter().map(|(_, entry)| entry.bytes).sum();
+        let storage = Storage::open().await;
         let (mut received, mut is_stored) = (0, true);
         let mut files = BTreeMap::new();
         for (path, entry) in needed {
@@ -136,7 +138,7 @@ impl Models {
                 reply(&Reply::Download { job: job.id, received, total, is_stored });
             };
             let mut on_refused = |reason: String| reply(&Reply::NotStored { reason });
-            let bytes = download::file(path, entry, &mut on_bytes, &mut on_refused).await?;
+            let bytes = download::file(path, entry, &storage, &mut on_bytes, &mut on_refused).await?;
             files.insert(path.clone(), bytes);
             job.pause().await?;
         }
@@ -153,7 +155,7 @@ fn is_needed(path: &str, models: &[SiteModel]) -> bool {
 /// `model` out of its own folder's files and the small painter's.
 fn load(
     model: SiteModel,
-    files: &mut BTreeMap<String, Vec<u8>>,
+    files: &BTreeMap<String, Vec<u8>>,
     device: &OpenDevice,
 ) -> Result<Pipeline, Failure> {
     let own = files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(model.folder())?, bytes)));

@@ -1,6 +1,6 @@
 //! The device that computes.
 
-use crate::adapter::{self, Adapter};
+use super::adapter::{self, Adapter};
 use atelier_core::noise::NoiseSource;
 use atelier_web_messages::{DeviceChoice, DeviceKind, DeviceReport};
 use burn::tensor::{Device, FloatDType, Tensor};

@@ -1,6 +1,6 @@
 //! Pictures on their way to the page and from it.
 
-use crate::{failure::Failure, job::Job, link::reply};
+use super::{failure::Failure, job::Job, link::reply};
 use atelier_core::picture::{centre_square, decode, encode_png};
 use atelier_studio::{Knobs, LeafKnob, PaintingSpec, Side};
 use atelier_web_messages::{Pixels, Reply};

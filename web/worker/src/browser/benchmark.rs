@@ -1,16 +1,15 @@
 //! How fast this browser paints, on WebGPU and on the processor.
 
-use crate::{
+use super::{
     device::{Devices, OpenDevice},
     failure::Failure,
     job::{Job, now},
-    models::{Models, Painter},
-    paint::{options, side},
+    models::Models,
+    paint::{denoised, options},
 };
-use atelier_core::{noise::seeded_latents, painting::denoise, picture::from_tensor};
+use atelier_core::{picture::from_tensor, pipeline::Pipeline};
 use atelier_web_messages::{BenchmarkReport, Model, Recipe, Sampler, StepTime};
 use js_sys::WebAssembly::Memory;
-use std::ops::ControlFlow;
 use wasm_bindgen::JsCast;
 
 /// What is painted: [`StepTime`] says how many steps.
@@ -30,7 +29,7 @@ pub async fn run(devices: &mut Devices, job: Job) -> Result<BenchmarkReport, Fai
         // Models of its own, so that loading is measured as well.
         let painters = Models::default().painters(&[Model::Base], &device, job).await?;
         report.load = now() - started;
-        report.devices.push(measure(&painters[0].1, device, job).await?);
+        report.devices.push(measure(&painters[0].1.pipeline, device, job).await?);
     }
     let memory: Memory = wasm_bindgen::memory().unchecked_into();
     let buffer: js_sys::ArrayBuffer = memory.buffer().unchecked_into();
@@ -38,36 +37,22 @@ pub async fn run(devices: &mut Devices, job: Job) -> Result<BenchmarkReport, Fai
     Ok(report)
 }
 
-async fn measure(painter: &Painter, device: OpenDevice, job: Job) -> Result<StepTime, Failure> {
+async fn measure(pipeline: &Pipeline, device: OpenDevice, job: Job) -> Result<StepTime, Failure> {
     let recipe = recipe();
-    let size = side(painter) as usize;
-    let shape = painter.pipeline.latent_shape(size, size);
-    let latents = seeded_latents(&[recipe.seed], shape, &device.device);
     let started = now();
-    let (mut times, mut last) = (Vec::new(), now());
-    let mut failure = None;
-    let prompts = [recipe.prompt.as_str()];
-    let painted =
-        denoise(&painter.pipeline, &prompts, &[recipe.seed], latents, &options(&recipe), async |step| {
-            // Reading back waits for the device.
-            let read = async {
-                step.latents.clone().into_data_async().await?;
-                times.push(now() - last);
-                job.pause().await
-            };
-            if let Err(error) = read.await {
-                failure = Some(error);
-                return ControlFlow::Break(());
-            }
-            last = now();
-            ControlFlow::Continue(())
-        })
-        .await;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
+    let (mut times, mut last) = (Vec::new(), started);
+    let options = options(&recipe);
+    let latents = denoised(pipeline, &recipe.prompt, recipe.seed, &options, &device, async |step| {
+        // Reading back waits for the device.
+        step.latents.clone().into_data_async().await?;
+        times.push(now() - last);
+        job.pause().await?;
+        last = now();
+        Ok(())
+    })
+    .await?;
     let decoding = now();
-    from_tensor(painter.pipeline.decode_latents(painted?)).await?;
+    from_tensor(pipeline.decode_latents(latents)).await?;
     let finished = now();
     times.sort_by(f64::total_cmp);
     Ok(StepTime {

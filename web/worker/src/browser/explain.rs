@@ -1,6 +1,6 @@
 //! Reading attributes in a picture, leaf by leaf.
 
-use crate::{
+use super::{
     device::OpenDevice,
     failure::Failure,
     job::Job,
@@ -16,7 +16,7 @@ use atelier_core::{
     picture::{centre_square, to_tensor},
     pipeline::Pipeline,
 };
-use atelier_web_messages::{LeafPhrases, LeafReading, Reply, TaughtLeaf};
+use atelier_web_messages::{LeafPhrases, LeafReading, Reply};
 
 /// Reads `leaves` in a picture, those that the model was not taught as well unless `only_taught`.
 ///
@@ -35,8 +35,7 @@ pub async fn explain(
     job: Job,
 ) -> Result<(), Failure> {
     let taught = taught(calibration);
-    let shown = taught.iter().map(|id| TaughtLeaf { id: id.clone() }).collect();
-    reply(&Reply::Taught { job: job.id, leaves: shown });
+    reply(&Reply::Taught { job: job.id, leaves: taught.clone() });
     let schedule = auxiliary.noise_schedule()?;
     let prediction_type = auxiliary
         .scheduler_config
@@ -118,7 +117,7 @@ impl<'a> Reading<'a> {
         let Self { leaf, positive, negative, evidence, .. } = self;
         explainer.look(picture, &leaf.id, positive, negative, evidence).await?;
         let explanation = explainer.explanation(picture, &leaf.id, evidence);
-        self.decisiveness = (explanation.probability - 0.5).abs();
+        self.decisiveness = explanation.decisiveness();
         Ok(explanation)
     }
 }

@@ -1,6 +1,6 @@
 //! Painting, step by step before the visitor's eyes.
 
-use crate::{
+use super::{
     device::OpenDevice,
     failure::Failure,
     job::Job,
@@ -12,9 +12,12 @@ use atelier_core::{
     noise::seeded_latents,
     painting::{PaintingOptions, denoise},
     picture::{GenerationParameters, from_tensor},
+    pipeline::Pipeline,
+    sampling::SamplingStep,
     schedulers::SchedulerKind,
 };
 use atelier_web_messages::{Model, Recipe, Reply, Sampler};
+use burn::tensor::Tensor;
 use std::{ops::ControlFlow, rc::Rc};
 
 /// Paints every picture of `recipe` with each of `painters`, picture by picture, so that those of one seed appear
@@ -55,41 +58,21 @@ impl Picture {
     ) -> Result<(), Failure> {
         let Self { model, index, seed } = self;
         let Painter { pipeline, preview } = painter;
-        let size = side(painter);
-        let latents =
-            seeded_latents(&[seed], pipeline.latent_shape(size as usize, size as usize), &device.device);
-        let mut failure = None;
-        let latents =
-            denoise(pipeline, &[&recipe.prompt], &[seed], latents, &options(recipe), async |step| {
-                let shown = async {
-                    let picture = preview.project(step.predicted_original).await?.remove(0);
-                    let (step, steps) = (step.step as u32, step.steps as u32);
-                    let preview = to_pixels(&picture);
-                    reply(&Reply::Step { job: job.id, model, index, step, steps, preview });
-                    job.pause().await
-                };
-                match shown.await {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(error) => {
-                        failure = Some(error);
-                        ControlFlow::Break(())
-                    }
-                }
-            })
-            .await;
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        let picture = from_tensor(pipeline.decode_latents(latents?)).await?.remove(0);
+        let options = options(recipe);
+        let latents = denoised(pipeline, &recipe.prompt, seed, &options, device, async |step| {
+            let picture = preview.project(step.predicted_original).await?.remove(0);
+            let (step, steps) = (step.step as u32, step.steps as u32);
+            reply(&Reply::Step { job: job.id, model, index, step, steps, preview: to_pixels(&picture) });
+            job.pause().await
+        })
+        .await?;
+        let picture = from_tensor(pipeline.decode_latents(latents)).await?.remove(0);
         let parameters = GenerationParameters {
             prompt: &recipe.prompt,
-            negative_prompt: "",
-            steps: recipe.steps as usize,
-            scheduler: kind(recipe.sampler),
-            guidance_scale: recipe.guidance,
-            distilled_guidance_scale: None,
+            options: &options,
+            is_distilled: false,
             seed,
-            size: [size; 2],
+            size: [picture.width(), picture.height()],
             model: match model {
                 Model::Base => "painter",
                 Model::Aligned => "aligned",
@@ -101,11 +84,33 @@ impl Picture {
     }
 }
 
-/// The sides of the pictures that the model was made for, in pixels.
-pub fn side(painter: &Painter) -> u32 {
-    let factor = painter.pipeline.vae_config.downsampling_factor();
-    let [side, _] = painter.pipeline.denoiser_config.sample_size().unwrap_or([32; 2]);
-    (side * factor) as u32
+/// The finished latents of the picture of `seed`, of the size that the model was made for. What `on_step` fails with ends the
+/// sampling.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn denoised(
+    pipeline: &Pipeline,
+    prompt: &str,
+    seed: u64,
+    options: &PaintingOptions,
+    device: &OpenDevice,
+    mut on_step: impl AsyncFnMut(SamplingStep<'_>) -> Result<(), Failure>,
+) -> Result<Tensor<4>, Failure> {
+    let [height, width] = pipeline.denoiser_config.sample_size().unwrap_or([32; 2]);
+    let shape = [pipeline.vae_config.latent_channels(), height, width];
+    let latents = seeded_latents(&[seed], shape, &device.device);
+    let mut failure = None;
+    let denoised =
+        denoise(pipeline, &[prompt], &[seed], latents, options, async |step| match on_step(step).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+        .await;
+    failure.map_or_else(|| Ok(denoised?), Err)
 }
 
 /// What the core calls the recipe's settings.
@@ -115,15 +120,11 @@ pub fn options(recipe: &Recipe) -> PaintingOptions {
         steps: recipe.steps as usize,
         guidance_scale: recipe.guidance,
         true_cfg_scale: 1.0,
-        scheduler: kind(recipe.sampler),
-    }
-}
-
-fn kind(sampler: Sampler) -> SchedulerKind {
-    match sampler {
-        Sampler::Ddpm => SchedulerKind::Ddpm,
-        Sampler::Ddim => SchedulerKind::Ddim,
-        Sampler::Euler => SchedulerKind::Euler,
-        Sampler::DpmSolver => SchedulerKind::DpmSolverMultistep,
+        scheduler: match recipe.sampler {
+            Sampler::Ddpm => SchedulerKind::Ddpm,
+            Sampler::Ddim => SchedulerKind::Ddim,
+            Sampler::Euler => SchedulerKind::Euler,
+            Sampler::DpmSolver => SchedulerKind::DpmSolverMultistep,
+        },
     }
 }

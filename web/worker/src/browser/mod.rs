@@ -1,0 +1,22 @@
+//! The program as a browser runs it.
+
+mod adapter;
+mod benchmark;
+mod device;
+mod download;
+mod explain;
+mod failure;
+mod job;
+mod link;
+mod manifest;
+mod models;
+mod paint;
+mod pictures;
+mod session;
+mod storage;
+
+/// Answers the page until it is closed.
+pub fn run() {
+    console_error_panic_hook::set_once();
+    link::serve(session::Session::default());
+}
