@@ -73,19 +73,26 @@ fn half_precision_is_for_what_is_not_trained() {
     assert!(message.contains("bf16"), "{message}");
 }
 
-/// The gradients are the same sums in another order. AdamW divides them by their own size, so that values whose gradient is
-/// nearly nothing go either way: 1e-5, a tenth of one step, for what a whole run comes to.
+/// The gradients are the same sums in another order. AdamW divides them by their own size, so that single values whose
+/// gradient is nearly nothing may go either way, by a step each; what a run learns as a whole stays the same.
 #[test]
 fn gradient_checkpointing_trains_the_same() {
-    const TOLERANCE: f32 = 1e-5;
     let workshop = workshop();
     let compare = |run: &str, name: &str, more: &[&str], result: &str| {
         let again = format!("{name}-again");
         workshop.train(run, name, more);
         workshop.train(run, &again, &[more, &["--gradient-checkpointing"]].concat());
+        let [kept, computed] = [name, &again].map(|out| first_step(&workshop.path(out)));
+        for (kept, computed) in kept.into_iter().zip(computed) {
+            // Sums in f32 in another order, over a whole model: some 1e-6, and a wide margin.
+            assert!((kept - computed).abs() <= 1e-4 * kept.abs(), "{name}: {kept} is not {computed}");
+        }
         let read = |out: &str| values(&workshop.path(out).join(result));
-        let distance = distance(&read(name), &read(&again));
-        assert!(distance <= TOLERANCE, "{name}: {distance}");
+        let (kept, computed) = (read(name), read(&again));
+        // Two steps of at most 1e-4 each, either way.
+        assert!(distance(&kept, &computed) <= 4.1e-4, "{name}");
+        let share = turned(&kept, &computed);
+        assert!(share < 0.01, "{name}: {share} of the values went another way");
     };
     const UNET: &str = "model/unet/diffusion_pytorch_model.safetensors";
     let lora = ["--lora-rank", "2", "--lora-dropout", "0.2"];
@@ -94,4 +101,19 @@ fn gradient_checkpointing_trains_the_same() {
     compare("sft", "whole", &["--target-module", "attn2"], UNET);
     let auxiliary = workshop.text("adapter");
     compare("align", "aligned", &[&lora[..], &["--auxiliary", &auxiliary]].concat(), LORA);
+}
+
+/// The share of values that are more than a tenth of a step apart.
+fn turned(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>) -> f32 {
+    let apart: Vec<bool> =
+        a.values().flatten().zip(b.values().flatten()).map(|(a, b)| (a - b).abs() > 1e-5).collect();
+    apart.iter().filter(|apart| **apart).count() as f32 / apart.len() as f32
+}
+
+/// Loss and norm of the gradients in the first step of a run.
+fn first_step(run: &Path) -> [f64; 2] {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
+    let line = metrics.lines().next().expect("a step");
+    let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    ["loss", "gradient_norm"].map(|name| record[name].as_f64().expect("a number"))
 }

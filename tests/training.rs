@@ -78,9 +78,10 @@ fn a_model_is_pretrained_taught_and_aligned() {
     assert!(fs::read_dir(workshop.path("norm-ratio/logs")).expect("logs").count() == 1);
 }
 
-/// Every objective trains on the same data by its flag, and its loss falls.
+/// Every objective trains on the same data by its flag, and each teaches something of its own. That it teaches what it should
+/// is tested on one batch with one noise, beside the run.
 #[test]
-fn every_objective_lowers_its_loss() {
+fn every_objective_trains() {
     let workshop = workshop();
     // Pairs need pictures of one caption.
     let metadata = workshop.path("data/train/metadata.jsonl");
@@ -92,26 +93,22 @@ fn every_objective_lowers_its_loss() {
     });
     fs::write(&metadata, alike.collect::<String>()).expect("written");
     let base = workshop.text("base/model");
-    workshop.train(
-        "sft",
-        "auxiliary",
-        &["--model", &base, "--max-train-steps", "20", "--learning-rate", "3e-3"],
-    );
+    workshop.train("sft", "auxiliary", &["--model", &base, "--max-train-steps", "4"]);
     let auxiliary = workshop.text("auxiliary/model");
+    let mut results = vec![weights(&workshop.path("base"), "unet")];
     for objective in
         ["cpo", "sft", "diffusion-dpo", "diffusion-sdpo", "ddspo", "diffusion-kto", "mapo", "diffusion-npo"]
     {
-        let mut more = vec!["--model", &base, "--objective", objective, "--max-train-steps", "60"];
-        // One batch of all pairs, so that losses can be compared; a small model moves little in few steps.
-        more.extend(["--learning-rate", "1e-3", "--lr-warmup-steps", "1", "--train-batch-size", "8"]);
+        let mut more = vec!["--model", &base, "--objective", objective, "--max-train-steps", "4"];
+        more.extend(["--learning-rate", "1e-3", "--lr-warmup-steps", "1", "--train-batch-size", "4"]);
         if matches!(objective, "cpo" | "ddspo") {
             more.extend(["--auxiliary", &auxiliary]);
         }
         workshop.train("align", objective, &more);
-        let losses = losses(&workshop.path(objective));
-        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        let (first, last) = (mean(&losses[..15]), mean(&losses[losses.len() - 15..]));
-        assert!(last < first, "{objective}: {first} became {last}");
+        assert_eq!(losses(&workshop.path(objective)).len(), 4, "{objective}");
+        let result = weights(&workshop.path(objective), "unet");
+        assert!(!results.contains(&result), "{objective} taught what another objective did, or nothing");
+        results.push(result);
     }
 }
 

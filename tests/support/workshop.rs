@@ -14,6 +14,11 @@ type Flag = [&'static str; 2];
 /// What every run takes if a test does not say otherwise.
 const DEFAULTS: [Flag; 3] = [["--device", "cpu"], ["--size", "32"], ["--validation-steps", "0"]];
 
+/// The seed of paintings and runs. No test may hold by luck: `ATELIER_TEST_SEED` runs all of them with another one.
+fn seed() -> String {
+    std::env::var("ATELIER_TEST_SEED").unwrap_or_else(|_| "1".to_owned())
+}
+
 /// A temporary folder whose `data` runs are trained on.
 pub struct Workshop {
     folder: tempfile::TempDir,
@@ -30,8 +35,8 @@ impl Workshop {
     /// With tiny studio paintings as data.
     pub fn with_paintings(count: &str, defaults: &[Flag]) -> Self {
         let workshop = Self::empty(defaults);
-        let data = workshop.text("data");
-        succeed(&["studio", "paint", "--count", count, "--size", "32", "--seed", "1", "--out", &data]);
+        let (data, seed) = (workshop.text("data"), seed());
+        succeed(&["studio", "paint", "--count", count, "--size", "32", "--seed", &seed, "--out", &data]);
         workshop
     }
 
@@ -49,6 +54,10 @@ impl Workshop {
     pub fn command(&self, run: &str, out: &str, more: &[&str]) -> Command {
         let (data, out) = (self.text("data"), self.text(out));
         let mut arguments = vec!["train", run, "--data", &data, "--output-dir", &out];
+        let seed = seed();
+        if !more.contains(&"--seed") {
+            arguments.extend(["--seed", &seed]);
+        }
         arguments.extend(self.defaults.iter().filter(|[flag, _]| !more.contains(flag)).flatten());
         arguments.extend(more);
         atelier(&arguments)

@@ -14,6 +14,8 @@
 
 mod align;
 mod data;
+#[cfg(test)]
+mod overfitting;
 mod pretrain;
 mod sft;
 

@@ -5,15 +5,18 @@ use crate::{
     adapter,
     error::TrainError,
     framing::Framing,
+    latents::LatentCache,
     options::{ObjectiveKind, TrainOptions},
-    tasks::{CpoTask, KtoTask, Noising, Pair, PairTask, SftTask, pairs},
+    tasks::{CpoTask, KtoTask, Noising, Pair, PairTask, SftTask, TrainedDenoiser, pairs},
     text_states::TextStates,
-    trainer::{Events, train},
+    trainer::{Events, Task, train},
 };
+use atelier_core::{models::denoiser::Denoiser, pipeline::Pipeline};
 use atelier_criteria::{
     CriteriaTree, DimensionWeights,
     prompt::{BlockDropout, Prompt},
 };
+use burn::tensor::Device;
 use std::path::PathBuf;
 
 /// Aligns the denoiser of `options.model` by `options.objective`; gives the folder of the aligned model.
@@ -26,81 +29,141 @@ pub fn align(
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
     let device = options.device.device()?;
-    let pipeline = load_model(options, &device)?;
-    let options = &options.with_constants_of_papers(pipeline.second_text_encoder.is_some());
-    let auxiliary = if options.objective.has_auxiliary() {
-        required(&options.auxiliary, "--auxiliary")?;
-        let precision = options.base_precision;
-        Some(adapter::denoiser_at(&options.auxiliary, "--auxiliary", &pipeline, precision, &device)?)
-    } else {
-        None
-    };
-    let weights = DimensionWeights::parse(tree, &options.dimension_weights)?;
-    let data = Data::read(options, tree, picture_multiple(&pipeline))?;
-    let pairs = pairs_for(options.objective, &data)?;
-    write_options(options)?;
-    let latents = data.latents(&pipeline, options, &device, events)?;
-    let states = TextStates::new(&pipeline, options.cache_dir.as_deref(), &device)?;
-    let noising = Noising::new(&pipeline.scheduler_config, options.snr_gamma)?;
-    let model = trained(&pipeline, options, &device)?;
-    let liked: Vec<bool> = data.labels.iter().map(|labels| labels.score() > 0).collect();
-    let model = match (options.objective, auxiliary) {
-        (ObjectiveKind::Cpo, Some(auxiliary)) => {
-            let (captions, labels) = (&data.captions, &data.labels);
-            let (latents, prompts) = (&latents, &data.prompts);
-            let reference = &pipeline;
-            let mut task = CpoTask {
-                reference,
-                auxiliary,
-                states,
-                tree,
-                weights,
-                latents,
-                captions,
-                labels,
-                prompts,
-                noising,
-                options,
-            };
-            train(&mut task, model, options, &options.output_dir, events)?
-        }
-        (ObjectiveKind::Sft, _) => {
-            let good: Vec<usize> = (0..liked.len()).filter(|&index| liked[index]).collect();
-            if good.is_empty() {
-                let problem =
-                    "no picture has more positive than negative attributes; annotate the data first";
-                return Err(TrainError::Data(problem.to_owned()));
+    let alignment = Alignment::read(options, tree, &device)?;
+    write_options(&alignment.options)?;
+    let Alignment { data, pipeline, options, .. } = &alignment;
+    let latents = data.latents(pipeline, options, &device, events)?;
+    let model = trained(pipeline, options, &device)?;
+    let model = alignment.with_task(tree, &latents, Training { model, options, events })?;
+    let Alignment { pipeline, options, .. } = alignment;
+    finish_trained(pipeline, model, &options, events)
+}
+
+/// What is done with the task of an objective, whichever it is.
+trait WithTask {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn with<T: Task<Model = TrainedDenoiser>>(self, task: &mut T) -> Result<Self::Output, TrainError>;
+}
+
+/// The training run.
+struct Training<'a, 'b> {
+    model: TrainedDenoiser,
+    options: &'a TrainOptions,
+    events: &'a mut Events<'b>,
+}
+
+impl WithTask for Training<'_, '_> {
+    type Output = TrainedDenoiser;
+
+    fn with<T: Task<Model = TrainedDenoiser>>(self, task: &mut T) -> Result<TrainedDenoiser, TrainError> {
+        let Self { model, options, events } = self;
+        train(task, model, options, &options.output_dir, events)
+    }
+}
+
+/// Models and data of an alignment.
+struct Alignment {
+    /// The model before alignment.
+    pipeline: Pipeline,
+    /// The denoiser of the auxiliary model, for objectives that ask one.
+    auxiliary: Option<Denoiser>,
+    weights: DimensionWeights,
+    data: Data,
+    /// The pairs that the objective learns from; none if it needs none.
+    pairs: Vec<Pair>,
+    /// With the constants of the objective's paper.
+    options: TrainOptions,
+    device: Device,
+}
+
+impl Alignment {
+    fn read(options: &TrainOptions, tree: &CriteriaTree, device: &Device) -> Result<Self, TrainError> {
+        let pipeline = load_model(options, device)?;
+        let options = options.with_constants_of_papers(pipeline.second_text_encoder.is_some());
+        let auxiliary = if options.objective.has_auxiliary() {
+            required(&options.auxiliary, "--auxiliary")?;
+            let precision = options.base_precision;
+            Some(adapter::denoiser_at(&options.auxiliary, "--auxiliary", &pipeline, precision, device)?)
+        } else {
+            None
+        };
+        let weights = DimensionWeights::parse(tree, &options.dimension_weights)?;
+        let data = Data::read(&options, tree, picture_multiple(&pipeline))?;
+        let pairs = pairs_for(options.objective, &data)?;
+        Ok(Self { pipeline, auxiliary, weights, data, pairs, options, device: device.clone() })
+    }
+
+    /// Makes the objective's task of it, for `what`.
+    fn with_task<W: WithTask>(
+        &self,
+        tree: &CriteriaTree,
+        latents: &LatentCache,
+        what: W,
+    ) -> Result<W::Output, TrainError> {
+        let Self { pipeline: reference, data, options, .. } = self;
+        let Data { captions, labels, prompts, .. } = data;
+        let auxiliary = self.auxiliary.clone();
+        let states = TextStates::new(reference, options.cache_dir.as_deref(), &self.device)?;
+        let noising = Noising::new(&reference.scheduler_config, options.snr_gamma)?;
+        let liked: Vec<bool> = labels.iter().map(|labels| labels.score() > 0).collect();
+        match (options.objective, auxiliary) {
+            (ObjectiveKind::Cpo, Some(auxiliary)) => {
+                let weights = self.weights.clone();
+                what.with(&mut CpoTask {
+                    reference,
+                    auxiliary,
+                    states,
+                    tree,
+                    weights,
+                    latents,
+                    captions,
+                    labels,
+                    prompts,
+                    noising,
+                    options,
+                })
             }
-            let caption =
-                |&index: &usize| Prompt { caption: data.captions[index].clone(), ..Prompt::default() };
-            let prompts: Vec<Prompt> = good.iter().map(caption).collect();
-            let latents = latents.select(&good);
-            let mut task = SftTask {
-                pipeline: &pipeline,
-                latents: &latents,
-                prompts: &prompts,
-                dropout: BlockDropout::default(),
-                noising,
-                states,
-                options,
-            };
-            train(&mut task, model, options, &options.output_dir, events)?
+            (ObjectiveKind::Sft, _) => {
+                let good: Vec<usize> = (0..liked.len()).filter(|&index| liked[index]).collect();
+                if good.is_empty() {
+                    let problem =
+                        "no picture has more positive than negative attributes; annotate the data first";
+                    return Err(TrainError::Data(problem.to_owned()));
+                }
+                let caption =
+                    |&index: &usize| Prompt { caption: captions[index].clone(), ..Prompt::default() };
+                let prompts: Vec<Prompt> = good.iter().map(caption).collect();
+                what.with(&mut SftTask {
+                    pipeline: reference,
+                    latents: &latents.select(&good),
+                    prompts: &prompts,
+                    dropout: BlockDropout::default(),
+                    noising,
+                    states,
+                    options,
+                })
+            }
+            (ObjectiveKind::DiffusionKto, _) => {
+                what.with(&mut KtoTask { reference, states, latents, liked, prompts, noising, options })
+            }
+            (_, auxiliary) => {
+                let pairs = self.pairs.clone();
+                what.with(&mut PairTask {
+                    reference,
+                    auxiliary,
+                    states,
+                    latents,
+                    pairs,
+                    prompts,
+                    noising,
+                    options,
+                })
+            }
         }
-        (ObjectiveKind::DiffusionKto, _) => {
-            let (latents, prompts) = (&latents, &data.prompts);
-            let mut task =
-                KtoTask { reference: &pipeline, states, latents, liked, prompts, noising, options };
-            train(&mut task, model, options, &options.output_dir, events)?
-        }
-        (_, auxiliary) => {
-            let (latents, prompts) = (&latents, &data.prompts);
-            let reference = &pipeline;
-            let mut task =
-                PairTask { reference, auxiliary, states, latents, pairs, prompts, noising, options };
-            train(&mut task, model, options, &options.output_dir, events)?
-        }
-    };
-    finish_trained(pipeline, model, options, events)
+    }
 }
 
 /// The pairs that `objective` learns from; none for those that need no pairs.
@@ -121,3 +184,6 @@ fn pairs_for(objective: ObjectiveKind, data: &Data) -> Result<Vec<Pair>, TrainEr
     let exchange = |Pair { winning, losing }| Pair { winning: losing, losing: winning };
     Ok(if objective == DiffusionNpo { pairs.into_iter().map(exchange).collect() } else { pairs })
 }
+
+#[cfg(test)]
+mod tests;
