@@ -30,12 +30,17 @@ enum Check {
 
 /// Makes the chosen checks.
 pub fn chosen(arguments: &Arguments) -> Result<()> {
-    if arguments.only.is_empty() { all() } else { arguments.only.iter().try_for_each(|check| check.make()) }
+    let all = Check::value_variants();
+    let chosen = if arguments.only.is_empty() { all } else { &arguments.only };
+    chosen.iter().try_for_each(|check| check.make())
 }
 
-/// Makes every check.
-pub fn all() -> Result<()> {
-    Check::value_variants().iter().try_for_each(|check| check.make())
+/// Every check with its name, cheapest first.
+pub fn checks() -> impl Iterator<Item = (String, impl FnOnce() -> Result<()>)> {
+    let name = |check: Check| {
+        check.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    };
+    Check::value_variants().iter().map(move |&check| (name(check), move || check.make()))
 }
 
 impl Check {

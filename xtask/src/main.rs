@@ -1,5 +1,6 @@
 //! Developer tasks behind `cargo xtask`.
 
+mod bench;
 mod command;
 mod debian;
 mod files;
@@ -39,6 +40,8 @@ enum Task {
     Test,
     /// Checks formatting, lints, documentation and the WebAssembly build, without running a test.
     Lint(lint::Arguments),
+    /// Runs benchmarks, with what the tests have compiled.
+    Bench(bench::Arguments),
     /// Builds the page into dist/, prints how much a visitor downloads, and fails if that is too much.
     Site,
     /// Writes models/manifest.json, which the page downloads the models by.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::chosen(&arguments),
         Task::Test => test::all(),
         Task::Lint(arguments) => lint::chosen(&arguments),
+        Task::Bench(arguments) => bench::chosen(&arguments),
         Task::Site => site::build(),
         Task::Manifest => manifest::update(),
     };
