@@ -19,37 +19,41 @@ use std::{
 };
 
 const STEPS: usize = 40;
-const LEARNING_RATE: f64 = 3e-3;
 const BATCH: usize = 4;
 
-/// Losses of one batch with one noise, before and after the model was trained on just that.
+/// What an objective lowers, on one batch with one noise, before and after the model was trained on just that.
 ///
-/// Nothing is drawn anew between the steps, so the loss of a sound objective falls far below where it began, however sums
-/// are rounded; that of one whose gradient points elsewhere does not.
+/// Nothing is drawn anew between the steps, so with a sound objective it falls far below where it began, however sums are
+/// rounded; with one whose gradient points elsewhere it does not.
 pub(super) struct Overfitting {
     /// The model, with gradients.
     pub model: TrainedDenoiser,
     /// Seed of the batch's noise.
     pub seed: u64,
+    /// Of AdamW.
+    pub learning_rate: f64,
+    /// The logged quantity that should fall.
+    pub watched: &'static str,
 }
 
 impl Overfitting {
-    /// The losses on a batch of the first examples.
+    /// Its values on a batch of the first examples.
     pub fn run<T: Task<Model = TrainedDenoiser>>(self, task: &mut T) -> Result<[f32; 2], TrainError> {
-        let Self { mut model, seed } = self;
+        let Self { mut model, seed, learning_rate, watched } = self;
         let (frozen, device) = (task.frozen(), device_of(&model));
         let examples: Vec<usize> = (0..task.examples()).cycle().take(BATCH).collect();
         let mut optimizer = AdamW::new(AdamWOptions::default());
-        let mut losses = Vec::new();
+        let mut course = Vec::new();
         for _ in 0..=STEPS {
             let batch = task.batch(&examples, &mut NoiseSource::new(seed), 0, &device)?;
             let mut passes = ForwardPasses::new(false);
-            let Objective { loss, .. } = task.objective(&model, &frozen, batch, &mut passes);
-            losses.push(loss.clone().into_scalar::<f32>());
+            let Objective { loss, names, values } = task.objective(&model, &frozen, batch, &mut passes);
+            let index = names.iter().position(|name| *name == watched).expect("a logged quantity");
+            course.push(values.inner().slice([index..=index]).into_scalar::<f32>());
             let gradients = passes.gradients(loss.backward(), &model);
-            model = optimizer.step(model, gradients, LEARNING_RATE).0;
+            model = optimizer.step(model, gradients, learning_rate).0;
         }
-        Ok([losses[0], losses[STEPS]])
+        Ok([course[0], course[STEPS]])
     }
 }
 

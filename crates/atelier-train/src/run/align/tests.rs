@@ -19,12 +19,14 @@ fn every_objective_teaches_its_batch() {
     let tree = CriteriaTree::embedded();
     let device = Device::flex();
     for objective in [Cpo, Sft, DiffusionDpo, DiffusionSdpo, Ddspo, DiffusionKto, Mapo, DiffusionNpo] {
+        // What its safeguard protects; its preference is not a minimum of its loss.
+        let watched = if objective == DiffusionSdpo { "mse_winning" } else { "loss" };
         for seed in 0..3 {
             let options = TrainOptions {
                 data: data.clone(),
                 model: fixture("sd"),
                 auxiliary: fixture("sd"),
-                size: 32,
+                size: 16,
                 objective,
                 ..TrainOptions::default()
             };
@@ -32,10 +34,10 @@ fn every_objective_teaches_its_batch() {
             let Alignment { pipeline, data, options, .. } = &alignment;
             let latents = latents(data, pipeline, options);
             let model = trained(pipeline, options, &device).expect("a model");
-            let overfitting = Overfitting { model, seed };
+            let overfitting = Overfitting { model, seed, learning_rate: 3e-3, watched };
             let [before, after] = alignment.with_task(tree, &latents, overfitting).expect("a task");
             println!("{} with seed {seed}: {before} became {after}", objective.name());
-            assert!(after < 0.8 * before, "{}: {before} became {after}", objective.name());
+            assert!(after < 0.9 * before, "{}: {watched} of {before} became {after}", objective.name());
         }
     }
 }
