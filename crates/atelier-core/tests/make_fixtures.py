@@ -6,10 +6,13 @@ changes nothing but the last bits of floating point numbers.
     python make_fixtures.py
 """
 
+import ast
 import json
+import tempfile
 from pathlib import Path
 from unittest import mock
 
+import diffusers
 import numpy as np
 import torch
 from diffusers import (
@@ -18,12 +21,14 @@ from diffusers import (
     DDPMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    StableDiffusionPipeline,
     UNet2DConditionModel,
 )
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 FIXTURES = Path(__file__).parent / "fixtures"
+CLASS_DEFAULTS = Path(__file__).parent.parent / "src" / "schedulers" / "class_defaults.json"
 
 
 def write_json(name, value):
@@ -283,6 +288,142 @@ def schedulers():
     for kind in CLASSES:
         cases = {"timesteps": list(timesteps(kind)), "trajectories": list(trajectories(kind))}
         write_json(f"schedulers/{kind}.json", cases)
+    class_defaults()
+    write_json("schedulers/conversions.json", list(conversions()))
+
+
+# Scheduler classes: their defaults, and configurations of one class for another
+
+
+def default_value(node):
+    """The value of a default in a signature; minus infinity as the text that the Rust code reads it as."""
+    match node and ast.unparse(node):
+        case None:
+            return None
+        case "-float('inf')":
+            return "-Infinity"
+        case text:
+            # Fractions such as `1 / 3`.
+            return eval(text, {"__builtins__": {}})
+
+
+def class_defaults():
+    """The keys of every scheduler class of diffusers with their defaults, into the sources: the crate's only copy.
+
+    From the sources of diffusers, as some classes cannot be imported without other packages.
+    """
+    classes = {}
+    for path in sorted((Path(diffusers.__file__).parent / "schedulers").rglob("*.py")):
+        for item in ast.parse(path.read_text()).body:
+            functions = item.body if isinstance(item, ast.ClassDef) else []
+            for function in functions:
+                if isinstance(function, ast.FunctionDef) and function.name == "__init__":
+                    if any(ast.unparse(it) == "register_to_config" for it in function.decorator_list):
+                        names = [argument.arg for argument in function.args.args[1:]]
+                        defaults = function.args.defaults
+                        defaults = [None] * (len(names) - len(defaults)) + defaults
+                        classes[item.name] = {n: default_value(d) for n, d in zip(names, defaults)}
+    lines = [f"  {json.dumps(name)}: {json.dumps(classes[name])}" for name in sorted(classes)]
+    CLASS_DEFAULTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+STABLE_DIFFUSION = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+}
+# As diffusers writes the file since 0.19, with the values that are its class's defaults.
+LEADING = {**STABLE_DIFFUSION, "clip_sample": False, "steps_offset": 1, "timestep_spacing": "leading"}
+
+
+def corrected(scheduler):
+    """The scheduler as `StableDiffusionPipeline` changes it."""
+    parts = dict.fromkeys(("vae", "text_encoder", "tokenizer", "unet", "safety_checker", "feature_extractor"))
+    return StableDiffusionPipeline(scheduler=scheduler, requires_safety_checker=False, **parts).scheduler
+
+
+def conversion(name, kind, file, stable_diffusion=False, steps=4):
+    """A folder's `scheduler_config.json` for the sampler `kind`, and what it samples with a bounded function as model."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "scheduler_config.json").write_text(json.dumps(file))
+        scheduler = getattr(diffusers, file["_class_name"]).from_pretrained(folder)
+    if stable_diffusion:
+        scheduler = corrected(scheduler)
+    if not isinstance(scheduler, CLASSES[kind]):
+        scheduler = CLASSES[kind].from_config(scheduler.config)
+        if stable_diffusion:
+            scheduler = corrected(scheduler)
+    scheduler.set_timesteps(steps)
+    generator = torch.Generator().manual_seed(len(name))
+    # Beyond 1, so that clipping shows.
+    latents = 2 * torch.randn(SHAPE, generator=generator)
+    sample = latents * scheduler.init_noise_sigma
+    outputs, noises = [], []
+    for timestep in scheduler.timesteps:
+        model_input = scheduler.scale_model_input(sample, timestep)
+        outputs.append(torch.tanh(1.5 * model_input.flip(-1)) + 0.3 * torch.cos(model_input))
+        noise = torch.randn(SHAPE, generator=generator)
+        if kind == "ddpm":
+            noises.append(tensor_json(noise))
+        with mock.patch("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noise):
+            sample = scheduler.step(outputs[-1], timestep, sample).prev_sample
+    return {
+        "name": name,
+        "kind": kind,
+        "file": json.dumps(file),
+        "stable_diffusion": stable_diffusion,
+        "init_noise_sigma": float(scheduler.init_noise_sigma),
+        "timesteps": [float(timestep) for timestep in scheduler.timesteps],
+        "latents": tensor_json(latents),
+        "outputs": [tensor_json(output) for output in outputs],
+        "noises": noises,
+        "sampled": tensor_json(sample),
+    }
+
+
+def conversions():
+    own = {"DDIMScheduler": "ddim", "DDPMScheduler": "ddpm", "EulerDiscreteScheduler": "euler"}
+    own["DPMSolverMultistepScheduler"] = "dpm-solver"
+    stand_ins = {
+        "PNDMScheduler": "ddim",
+        "DDIMParallelScheduler": "ddim",
+        "DDPMParallelScheduler": "ddpm",
+        "EulerAncestralDiscreteScheduler": "euler",
+        "HeunDiscreteScheduler": "euler",
+        "KDPM2DiscreteScheduler": "euler",
+        "KDPM2AncestralDiscreteScheduler": "euler",
+        "UniPCMultistepScheduler": "dpm-solver",
+        "DEISMultistepScheduler": "dpm-solver",
+        "DPMSolverSinglestepScheduler": "dpm-solver",
+    }
+    for written_by, kind in own.items():
+        # The defaults of a class where the file is silent, and those of the sampler's where it is another.
+        for sampler in CLASSES:
+            name = f"{written_by} of 2022 with {sampler}"
+            file = {"_class_name": written_by, **STABLE_DIFFUSION}
+            yield conversion(name, sampler, file, stable_diffusion=True)
+        yield conversion(f"{written_by} without a pipeline", kind, {"_class_name": written_by, **STABLE_DIFFUSION})
+    for written_by, kind in stand_ins.items():
+        file = {"_class_name": written_by, **STABLE_DIFFUSION}
+        yield conversion(f"{written_by} of 2022", kind, file, stable_diffusion=True)
+    for written_by in ("DDIMScheduler", "PNDMScheduler"):
+        for sampler in ("euler", "dpm-solver"):
+            # A value of the file is kept, though it is the class's default.
+            yield conversion(f"{written_by}, leading, with {sampler}", sampler, {"_class_name": written_by, **LEADING})
+    hidden = {"_class_name": "PNDMScheduler", **STABLE_DIFFUSION, "steps_offset": 1, "clip_sample": False}
+    yield conversion("a key of the other class", "ddim", {**hidden, "rescale_betas_zero_snr": False})
+    listed = {**LEADING, "_use_default_values": ["timestep_spacing", "steps_offset"]}
+    yield conversion("_use_default_values", "euler", {"_class_name": "DDIMScheduler", **listed})
+    outdated = {"_class_name": "DDIMScheduler", **STABLE_DIFFUSION, "clip_sample": True, "steps_offset": 0}
+    for sampler in ("ddim", "ddpm", "euler"):
+        yield conversion(f"outdated, with {sampler}", sampler, outdated, stable_diffusion=True)
+    yield conversion("clips without a pipeline", "ddim", outdated)
+    old = {"_class_name": "DDIMScheduler", **STABLE_DIFFUSION, "prediction_type": "v_prediction"}
+    yield conversion("v_prediction", "euler", {**old, "timestep_spacing": "trailing"}, stable_diffusion=True)
+    for written_by in ("DEISMultistepScheduler", "UniPCMultistepScheduler"):
+        solver = {"solver_type": "logrho" if written_by.startswith("DEIS") else "bh2", "lower_order_final": True}
+        yield conversion(f"solver of {written_by}", "dpm-solver", {"_class_name": written_by, **LEADING, **solver})
 
 
 # Objectives: the formulas in numpy, their gradients by torch

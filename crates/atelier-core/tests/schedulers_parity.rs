@@ -10,7 +10,7 @@
 
 use atelier_core::schedulers::{
     DDIMScheduler, DPMSolverMultistepScheduler, DiffusionConfig, EulerDiscreteScheduler, NoiseSchedule,
-    PredictionType, Scheduler, SchedulerConfig, SchedulerKind,
+    PipelineRules, PredictionType, Scheduler, SchedulerConfig, SchedulerKind,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -195,5 +195,49 @@ fn dpm_solver_matches_diffusers() {
         let mut scheduler = DPMSolverMultistepScheduler::new(&config(&case.config)).unwrap();
         scheduler.set_timesteps(case.timesteps.len()).unwrap();
         assert_close(scheduler.sigmas(), &case.sigmas.unwrap(), &case.name);
+    }
+}
+
+/// A configuration of one class, sampled by another.
+#[derive(Deserialize)]
+struct ConversionFile {
+    name: String,
+    kind: SchedulerKind,
+    /// The text of the `scheduler_config.json`.
+    file: String,
+    /// Whether `StableDiffusionPipeline` has corrected it.
+    stable_diffusion: bool,
+    init_noise_sigma: f64,
+    timesteps: Vec<f64>,
+    latents: TensorFile,
+    outputs: Vec<TensorFile>,
+    noises: Vec<TensorFile>,
+    sampled: TensorFile,
+}
+
+/// Classes have their own defaults, what they were is left behind where another class samples, and Stable Diffusion's
+/// pipeline corrects what is outdated.
+#[test]
+fn configurations_of_other_classes_are_sampled_as_diffusers_does() {
+    for case in read::<Vec<ConversionFile>>("conversions.json") {
+        let what = format!("{} by {}", case.name, case.kind);
+        let rules =
+            if case.stable_diffusion { PipelineRules::StableDiffusion } else { PipelineRules::Unchanged };
+        let config = SchedulerConfig::from_json(case.file.as_bytes()).unwrap();
+        let choice = config.sampler(Some(case.kind), rules).unwrap();
+        let mut scheduler = choice.kind.build(&choice.config).unwrap();
+        scheduler.set_timesteps(case.timesteps.len()).unwrap();
+        assert_timesteps(case.kind, scheduler.timesteps(), &case.timesteps, &what);
+        let sigma = scheduler.init_noise_sigma();
+        assert_close(&[sigma], &[case.init_noise_sigma], &what);
+        let mut sample = case.latents.tensor().mul_scalar(sigma);
+        for (index, output) in case.outputs.iter().enumerate() {
+            let noise = case.noises.get(index).map(TensorFile::tensor);
+            sample = scheduler.step(output.tensor(), index, sample, noise).unwrap().prev_sample;
+        }
+        assert_tensor(sample, &case.sampled, &what);
+        // The written file is the same.
+        let written = serde_json::to_vec(&config).unwrap();
+        assert_eq!(SchedulerConfig::from_json(&written).unwrap(), config, "{what}");
     }
 }

@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -19,9 +20,11 @@ use atelier_core::noise::NoiseSource;
 use atelier_core::pipeline::{Pipeline, SizeConditions};
 use atelier_core::sampling::{Conditioning, sample};
 use atelier_core::schedulers::SchedulerKind;
+use atelier_core::text::PromptTokenizer;
 use atelier_core::weights;
 use burn::tensor::{Device, Int, Tensor};
 use futures_lite::future::block_on;
+use serde_json::Value;
 use support::{Fixture, assert_close, assert_close_within};
 
 const DIFFUSERS: &str = "diffusion_pytorch_model.safetensors";
@@ -91,6 +94,52 @@ fn clip_text_with_projection_matches_transformers() {
     }
 }
 
+// Tokenizers
+
+/// What transformers makes of prompts, with various files beside the tokenizer.
+#[test]
+fn prompts_are_filled_up_as_transformers_does() {
+    let folder = Path::new("tests/fixtures/tokenizers");
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    let fixture: Value = serde_json::from_slice(&read(&folder.join("padding.json"))).unwrap();
+    let prompts: Vec<&str> =
+        fixture["prompts"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    let length = fixture["length"].as_u64().unwrap() as usize;
+    for case in fixture["cases"].as_array().unwrap() {
+        let index = serde_json::json!({ "tokenizer": ["transformers", case["class"]] });
+        let mut files = BTreeMap::from([("model_index.json".to_owned(), index.to_string().into_bytes())]);
+        let mut add = |name: &str, bytes: Vec<u8>| files.insert(format!("tokenizer/{name}"), bytes);
+        if case["whole"] == true {
+            let mut whole: Value = serde_json::from_slice(&read(&folder.join("tokenizer.json"))).unwrap();
+            whole["padding"] = case["padding"].clone();
+            add("tokenizer.json", whole.to_string().into_bytes());
+        } else {
+            let vocabulary = Path::new("tests/fixtures/pipelines/sd/tokenizer");
+            for name in ["vocab.json", "merges.txt"] {
+                add(name, read(&vocabulary.join(name)));
+            }
+        }
+        for (name, content) in case["files"].as_object().unwrap() {
+            // As some editors save it.
+            add(name, format!("\u{feff}{content}").into_bytes());
+        }
+        let tokenizer = PromptTokenizer::load(&files, "tokenizer", length).unwrap();
+        let rows: Vec<Vec<i64>> = serde_json::from_value(case["input_ids"].clone()).unwrap();
+        let expected = rows.concat();
+        let encode = |tokenizer: &PromptTokenizer| -> Vec<i64> {
+            tokenizer.encode(&prompts, &Device::flex()).unwrap().into_data().iter::<i64>().collect()
+        };
+        assert_eq!(encode(&tokenizer), expected, "{}", case["name"]);
+        // What is written is the same tokenizer.
+        let written = BTreeMap::from([
+            ("tokenizer/tokenizer.json".to_owned(), tokenizer.bytes().to_vec()),
+            ("tokenizer/tokenizer_config.json".to_owned(), tokenizer.config()),
+        ]);
+        let again = PromptTokenizer::load(&written, "tokenizer", length).unwrap();
+        assert_eq!(encode(&again), expected, "{}, written and read", case["name"]);
+    }
+}
+
 // Pipelines
 
 const PROMPT: &str = "A quiet Harbour, at dusk!";
@@ -157,6 +206,22 @@ fn stable_diffusion_2_1_matches_diffusers() {
 fn stable_diffusion_xl_matches_diffusers() {
     let sizes = SizeConditions { original: [32, 40], crop: [4, 2], target: [16, 24] };
     assert_pipeline_matches(&Case { name: "sdxl", scheduler: SchedulerKind::Euler, clip_skip: 0, sizes });
+}
+
+/// A byte order mark before any JSON of a model folder is skipped.
+#[test]
+fn byte_order_marks_are_read() {
+    let device = Device::flex();
+    let folder = Path::new("tests/fixtures/pipelines/sd");
+    let mut files =
+        block_on(Pipeline::load(folder, &device).unwrap().to_files(weights::Precision::F32)).unwrap();
+    let marked = files.clone();
+    for (name, bytes) in files.iter_mut().filter(|(name, _)| name.ends_with(".json")) {
+        assert_ne!(bytes[0], 0xef, "{name}");
+        bytes.splice(0..0, "\u{feff}".bytes());
+    }
+    let again = Pipeline::load(&files, &device).unwrap();
+    assert_eq!(block_on(again.to_files(weights::Precision::F32)).unwrap(), marked);
 }
 
 /// What is written is a folder again, with the same files.

@@ -1,13 +1,14 @@
 //! Explaining whole pictures: which leaves to ask for, calibration, and maps to look at.
 
 use crate::{
-    atomic, error::TrainError, framing::Framing, imagefolder, painter::PaintOptions, trainer::device_of,
+    atomic, error::TrainError, framing::Framing, imagefolder, painter::suited_size, trainer::device_of,
 };
 use atelier_core::{
     explanation::{
         Calibration, Explainer, ExplanationError, ExplanationOptions, LeafExplanation, NodeSummary,
         leaf_prompts, summarise,
     },
+    json::without_byte_order_mark,
     picture::to_tensor,
     pipeline::{Pipeline, SizeConditions},
 };
@@ -172,7 +173,7 @@ impl<'a> PictureExplainer<'a> {
 /// [`TrainError::ImageFolder`] names a picture that cannot be read.
 pub fn load_picture(path: &Path, pipeline: &Pipeline) -> Result<RgbImage, TrainError> {
     let picture = imagefolder::load(path)?;
-    let size = PaintOptions::for_model(pipeline).size;
+    let size = suited_size(pipeline);
     let framing = Framing::new(picture.dimensions().into(), size, 1, false);
     Ok(framing.render(&picture, framing.views()[0]))
 }
@@ -188,7 +189,8 @@ pub fn read_calibration(path: &Path) -> Result<Calibration, TrainError> {
             "{error}; measure it with `atelier calibrate`, on annotated pictures that the model does not know"
         ))
     })?;
-    serde_json::from_slice(&json).map_err(|error| failed(format!("is no calibration: {error}")))
+    serde_json::from_slice(without_byte_order_mark(&json))
+        .map_err(|error| failed(format!("is no calibration: {error}")))
 }
 
 /// Writes `calibration` to `path` in one move.

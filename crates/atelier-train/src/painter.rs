@@ -50,35 +50,42 @@ impl Default for PaintOptions {
 }
 
 impl PaintOptions {
-    /// What suits `pipeline`: the size that its denoiser was made for, the sampler of its folder, and the guidance that
-    /// models of its kind are used with.
-    pub fn for_model(pipeline: &Pipeline) -> Self {
-        let factor = pipeline.vae_config.downsampling_factor();
-        let [height, width] = pipeline.denoiser_config.sample_size().unwrap_or([64; 2]);
-        let scheduler = SchedulerKind::of_class(pipeline.scheduler_config.class_name());
-        let (guidance_scale, scheduler) = match (&pipeline.denoiser_config, &pipeline.vae) {
-            (DenoiserConfig::Flux(_), _) => (DEFAULT_GUIDANCE, SchedulerKind::FlowMatchEuler),
+    /// What suits `pipeline`: the size that its denoiser was made for, the guidance that models of its kind are used with,
+    /// and, unless `scheduler` is chosen, the sampler of its folder or what stands in for it.
+    ///
+    /// # Errors
+    /// [`TrainError::Pipeline`] if the model cannot be sampled so.
+    pub fn for_model(pipeline: &Pipeline, scheduler: Option<SchedulerKind>) -> Result<Self, TrainError> {
+        let guidance_scale = match (&pipeline.denoiser_config, &pipeline.vae) {
+            (DenoiserConfig::Flux(_), _) => DEFAULT_GUIDANCE,
             // The guidance of diffusers' pipeline.
-            (DenoiserConfig::Sd3(_), _) => (7.0, SchedulerKind::FlowMatchEuler),
-            // Small painters: samplers that add no noise on the way leave specks.
-            (DenoiserConfig::Unet(_), Autoencoder::Tiny(_)) => (2.0, SchedulerKind::Ddpm),
+            (DenoiserConfig::Sd3(_), _) => 7.0,
+            // Small painters.
+            (DenoiserConfig::Unet(_), Autoencoder::Tiny(_)) => 2.0,
             (DenoiserConfig::Unet(_), Autoencoder::Kl(_)) => match pipeline.second_text_encoder {
-                None => (7.5, scheduler.unwrap_or(SchedulerKind::Ddim)),
-                Some(_) => (5.0, scheduler.unwrap_or(SchedulerKind::Euler)),
+                None => 7.5,
+                Some(_) => 5.0,
             },
         };
-        Self {
+        Ok(Self {
             painting: PaintingOptions {
                 negative_prompt: String::new(),
                 steps: 50,
                 guidance_scale,
                 true_cfg_scale: 1.0,
-                scheduler,
+                scheduler: pipeline.sampler(scheduler)?.kind,
             },
-            size: [width, height].map(|side| (side * factor) as u32),
+            size: suited_size(pipeline),
             batch: 8,
-        }
+        })
     }
+}
+
+/// Width and height of the pictures that the denoiser of `pipeline` was made for, in pixels.
+pub fn suited_size(pipeline: &Pipeline) -> [u32; 2] {
+    let factor = pipeline.vae_config.downsampling_factor();
+    let [height, width] = pipeline.denoiser_config.sample_size().unwrap_or([64; 2]);
+    [width, height].map(|side| (side * factor) as u32)
 }
 
 /// Paints one picture for each `(prompt, seed)`; `progress` is told the pictures done as a fraction of all, after each
@@ -218,11 +225,17 @@ pub fn sample_grid(
         .zip(0..)
         .map(|(prompt, seed)| (prompt.caption.clone(), seed))
         .collect();
-    let quick = PaintOptions::default();
+    let mut quick = PaintOptions::default();
     let suited = match &pipeline.scheduler_config {
-        SchedulerConfig::Diffusion(_) => quick,
+        SchedulerConfig::Diffusion(_) => {
+            // The folder may ask DPM-Solver++ for something that is not implemented.
+            if pipeline.sampler(Some(quick.painting.scheduler)).is_err() {
+                quick.painting.scheduler = SchedulerKind::Ddim;
+            }
+            quick
+        }
         SchedulerConfig::FlowMatch(_) => {
-            let mut suited = PaintOptions::for_model(pipeline);
+            let mut suited = PaintOptions::for_model(pipeline, Some(SchedulerKind::FlowMatchEuler))?;
             suited.painting.steps = quick.painting.steps;
             suited
         }

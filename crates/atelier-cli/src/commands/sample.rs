@@ -44,7 +44,8 @@ pub struct Arguments {
     /// FLUX: classifier-free guidance on top of the distilled one, away from the negative prompt; 1 is without
     #[arg(long, value_name = "SCALE", default_value_t = 1.0)]
     true_cfg_scale: f64,
-    /// Sampler: ddpm, ddim, euler or dpm-solver, flow-match-euler for SD3 and FLUX [default: the model's]
+    /// Sampler: ddpm, ddim, euler or dpm-solver, flow-match-euler for SD3 and FLUX [default: the model's, or the nearest
+    /// of these]
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
     /// Last layers of the text encoder to leave out
@@ -125,7 +126,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         pipeline = adapter::attach(&pipeline, &file, *scale, &device)?;
     }
     pipeline.clip_skip = arguments.clip_skip;
-    let suited = PaintOptions::for_model(&pipeline);
+    for warning in pipeline.sampler(arguments.scheduler).map_err(TrainError::from)?.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let suited = PaintOptions::for_model(&pipeline, arguments.scheduler)?;
     let guidance_scale = arguments.guidance.unwrap_or(suited.painting.guidance_scale);
     let is_distilled = pipeline.denoiser_config.is_guidance_distilled();
     let (flag, scale) = if is_distilled {
@@ -146,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 steps: arguments.steps,
                 guidance_scale,
                 true_cfg_scale: arguments.true_cfg_scale,
-                scheduler: arguments.scheduler.unwrap_or(suited.painting.scheduler),
+                scheduler: suited.painting.scheduler,
             },
             size: arguments.size.unwrap_or(suited.size),
             batch: arguments.batch,

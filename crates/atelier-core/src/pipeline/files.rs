@@ -1,7 +1,10 @@
 //! The files of a model folder.
 
 use super::PipelineError;
-use crate::weights::{WeightsError, WeightsFile};
+use crate::{
+    json,
+    weights::{WeightsError, WeightsFile},
+};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +18,18 @@ pub trait ModelFiles {
 
     /// Whether there is a file at `path`.
     fn contains(&self, path: &str) -> bool;
+
+    /// The bytes of the JSON file at `path`, without the byte order mark that some editors put before them.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn json(&self, path: &str) -> Result<Vec<u8>, PipelineError> {
+        let bytes = self.read(path)?;
+        Ok(match json::without_byte_order_mark(&bytes) {
+            rest if rest.len() < bytes.len() => rest.to_vec(),
+            _ => bytes,
+        })
+    }
 
     /// The safetensors file at `path`.
     ///
@@ -109,7 +124,7 @@ pub(super) fn weights_of<F: ModelFiles + ?Sized>(
             return Ok(vec![files.weights(whole)?]);
         }
         if files.contains(index) {
-            let shards: ShardIndex = serde_json::from_slice(&files.read(index)?)
+            let shards: ShardIndex = serde_json::from_slice(&files.json(index)?)
                 .map_err(|error| PipelineError::File { path: index.clone(), reason: error.to_string() })?;
             let names: BTreeSet<&String> = shards.weight_map.values().collect();
             return names.into_iter().map(|name| files.weights(&format!("{folder}/{name}"))).collect();

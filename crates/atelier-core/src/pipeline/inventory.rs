@@ -2,7 +2,7 @@
 
 use super::{
     DIFFUSERS_WEIGHTS, ModelFiles, PipelineError, TEXT_ENCODER, TRANSFORMERS_WEIGHTS, VAE,
-    autoencoder_config, component, config, denoiser_config, files,
+    autoencoder_config, component, config, denoiser_config, files, scheduling,
     t5_text_encoder::{T5_OF_FLUX, T5_OF_SD3},
     text_encoder,
     text_encoders::{self, SecondTextEncoderConfig},
@@ -71,7 +71,8 @@ impl PartSize {
 }
 
 impl Inventory {
-    /// Reads configurations and headers, and checks that the weights are those that the configurations need.
+    /// Reads configurations and headers, and checks that the weights are those that the configurations need, and that the
+    /// scheduler is one of the denoiser's.
     ///
     /// # Errors
     /// [`PipelineError`] names the file, and what in it cannot be used.
@@ -108,6 +109,7 @@ impl Inventory {
         let path = format!("{VAE}/config.json");
         let vae = vae_config.init(device).map_err(PipelineError::model(&path))?;
         check(&vae, files, VAE, DIFFUSERS_WEIGHTS)?;
+        scheduling::read(files, &denoiser_config)?;
         parts.push(PartSize::in_f32(VAE, &vae));
         Ok(Self { denoiser_config, denoiser, vae_config, tokens, parts })
     }

@@ -5,6 +5,7 @@ mod files;
 mod inventory;
 mod parts;
 mod picture_sides;
+mod scheduling;
 mod t5_text_encoder;
 mod text_encoders;
 
@@ -26,10 +27,7 @@ use crate::{
         prompt_embeddings::PromptEmbeddings,
         t5_encoder::T5Config,
     },
-    schedulers::{
-        FlowMatchEulerDiscreteScheduler, NoiseSchedule, Scheduler, SchedulerConfig, SchedulerError,
-        SchedulerKind,
-    },
+    schedulers::SchedulerConfig,
     text::{PromptTokenizer, TOKENIZER_CONFIG},
     weights::{self, Precision},
 };
@@ -37,12 +35,12 @@ use burn::{
     module::Module,
     tensor::{Device, FloatDType, Tensor, TensorData},
 };
+use scheduling::SCHEDULER;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use t5_text_encoder::{T5_OF_SD3, followed_by_t5};
 
 const INDEX: &str = "model_index.json";
-const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const VAE: &str = "vae";
 const TEXT_ENCODER: &str = "text_encoder";
 const TOKENIZER: &str = "tokenizer";
@@ -127,7 +125,7 @@ impl Pipeline {
         files: &F,
         device: &Device,
     ) -> Result<Self, PipelineError> {
-        let index: Index = serde_json::from_slice(&files.read(INDEX)?)
+        let index: Index = serde_json::from_slice(&files.json(INDEX)?)
             .map_err(|error| PipelineError::File { path: INDEX.to_owned(), reason: error.to_string() })?;
         let (path, denoiser_config) = denoiser_config(files)?;
         let mut denoiser = denoiser_config.init(device).map_err(PipelineError::model(&path))?;
@@ -154,6 +152,7 @@ impl Pipeline {
             second: second_text_encoder.as_ref(),
             third: third_text_encoder.as_ref(),
         })?;
+        let scheduler_config = scheduling::read(files, &denoiser_config)?;
         let folder = component(&denoiser_config).key();
         Ok(Self {
             denoiser: load_part(denoiser, files, folder, DIFFUSERS_WEIGHTS)?,
@@ -168,7 +167,7 @@ impl Pipeline {
             denoiser_config,
             vae_config,
             text_config,
-            scheduler_config: SchedulerConfig::from_json(&files.read(SCHEDULER)?)?,
+            scheduler_config,
         })
     }
 
@@ -204,38 +203,6 @@ impl Pipeline {
             third.add_to(&T5_OF_SD3, &mut files).await?;
         }
         Ok(files.files)
-    }
-
-    /// The noise schedule of the denoiser's training.
-    ///
-    /// # Errors
-    /// [`PipelineError::Scheduler`] if the configuration is not supported, or of a flow matching model.
-    pub fn noise_schedule(&self) -> Result<NoiseSchedule, PipelineError> {
-        Ok(NoiseSchedule::new(self.scheduler_config.diffusion()?)?)
-    }
-
-    /// A sampler with `steps` timesteps, chosen as diffusers' pipeline of the model chooses them for latents of the given
-    /// height and width.
-    ///
-    /// # Errors
-    /// [`SchedulerError`] if the model cannot be sampled so, or not in so many steps.
-    pub fn scheduler(
-        &self,
-        kind: SchedulerKind,
-        steps: usize,
-        [height, width]: [usize; 2],
-    ) -> Result<Box<dyn Scheduler>, SchedulerError> {
-        if let (DenoiserConfig::Flux(_), SchedulerKind::FlowMatchEuler, SchedulerConfig::FlowMatch(config)) =
-            (&self.denoiser_config, kind, &self.scheduler_config)
-        {
-            let patch = self.denoiser_config.patch();
-            let mut scheduler = FlowMatchEulerDiscreteScheduler::new(config)?;
-            scheduler.set_timesteps_for(steps, (height / patch) * (width / patch))?;
-            return Ok(Box::new(scheduler));
-        }
-        let mut scheduler = kind.build(&self.scheduler_config)?;
-        scheduler.set_timesteps(steps)?;
-        Ok(scheduler)
     }
 
     /// What the text encoders say of `prompts`, one row each; [`Self::with_sizes`] adds what SDXL needs beside.
@@ -433,7 +400,7 @@ fn autoencoder_config<F: ModelFiles + ?Sized>(files: &F) -> Result<AutoencoderCo
 /// The configuration of the part in `folder`, and its path.
 fn config<F: ModelFiles + ?Sized>(files: &F, folder: &str) -> Result<(String, Vec<u8>), PipelineError> {
     let path = format!("{folder}/config.json");
-    let json = files.read(&path)?;
+    let json = files.json(&path)?;
     Ok((path, json))
 }
 

@@ -1,12 +1,16 @@
-use super::{DiffusionConfig, FlowMatchConfig, SchedulerError};
-use serde::{Deserialize, Serialize};
+use super::{
+    DiffusionConfig, FlowMatchConfig, SchedulerError,
+    class::{self, Process, Standing},
+    keys,
+};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A `scheduler_config.json` of diffusers: what noise a model was trained on, and how it is sampled.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum SchedulerConfig {
-    /// Diffusion: the noise is given by betas. All classes that are not named `FlowMatch…`.
+    /// Diffusion: the noise is given by betas.
     Diffusion(DiffusionConfig),
     /// Flow matching: straight paths from pictures to noise.
     FlowMatch(FlowMatchConfig),
@@ -19,22 +23,36 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    /// Reads a `scheduler_config.json` as diffusers writes it; `_class_name` says which kind it is.
+    /// Reads a `scheduler_config.json` as diffusers writes it; `_class_name` says which kind it is, and which defaults
+    /// absent keys have.
     ///
     /// # Errors
-    /// [`SchedulerError::Json`] for what is not JSON, and for values of the wrong type.
+    /// [`SchedulerError`] for what is not JSON, names a key with a value of the wrong type, or a class whose models cannot
+    /// be sampled.
     pub fn from_json(json: &[u8]) -> Result<Self, SchedulerError> {
-        #[derive(Deserialize)]
-        struct Class {
-            #[serde(default, rename = "_class_name")]
-            name: String,
-        }
-        match serde_json::from_slice::<Class>(json) {
-            Ok(class) if class.name.starts_with("FlowMatch") => {
-                Ok(Self::FlowMatch(serde_json::from_slice(json)?))
+        Self::from_json_of(json, DiffusionConfig::CLASS)
+    }
+
+    /// As [`Self::from_json`], of the class `class_name` if the file does not name one.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_json_of(json: &[u8], class_name: &str) -> Result<Self, SchedulerError> {
+        let file = keys::object(json)?;
+        let class_name = match file.get("_class_name") {
+            None => class_name,
+            Some(Value::String(name)) => name.as_str(),
+            // Of a class that came with the model: its file and its name.
+            Some(Value::Array(names)) => names.last().and_then(Value::as_str).unwrap_or_default(),
+            Some(other) => {
+                let problem = format!("is {other}; it must be the name of a scheduler class of diffusers");
+                return Err(SchedulerError::Invalid { key: "_class_name", problem });
             }
-            // Those of diffusion may hold infinities, which are no JSON.
-            _ => DiffusionConfig::from_json(json).map(Self::Diffusion),
+        }
+        .to_owned();
+        match Standing::of(&class_name, is_flow(&class_name, &file)).process(&class_name)? {
+            Process::FlowMatch => FlowMatchConfig::from_file(&class_name, file).map(Self::FlowMatch),
+            Process::Diffusion => DiffusionConfig::from_file(&class_name, file).map(Self::Diffusion),
         }
     }
 
@@ -58,27 +76,52 @@ impl SchedulerConfig {
     }
 }
 
+/// Whether the keys of a file say that its model was trained by flow matching, where the class leaves that open: some
+/// solvers know both processes, and some classes are not diffusers'.
+fn is_flow(class_name: &str, file: &Map<String, Value>) -> bool {
+    if file.get("prediction_type").is_some_and(|value| value == "flow_prediction") {
+        return true;
+    }
+    let has_shift = ["shift", "base_shift"].iter().any(|key| file.contains_key(*key));
+    class::defaults(class_name).is_none()
+        && (class_name.starts_with("Flow") || (has_shift && !file.contains_key("beta_start")))
+}
+
+/// Keys of a sampler that would change the result in a way that is not implemented here, with the values (as JSON) that
+/// change nothing.
+pub(super) type Neutral = [(&'static str, &'static [&'static str])];
+
+/// The first of `keys` that `neutral` does not allow, with its value and the values that would work.
+pub(super) fn not_neutral(
+    keys: &Map<String, Value>,
+    neutral: &Neutral,
+) -> Option<(&'static str, String, String)> {
+    neutral.iter().find_map(|&(key, accepted)| {
+        // 2.0 is 2, as in Python.
+        let value = match keys.get(key)? {
+            Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |it| it.to_string()),
+            other => other.to_string(),
+        };
+        (!accepted.contains(&value.as_str())).then(|| (key, value, accepted.join(", ")))
+    })
+}
+
 /// Refuses keys that would change the result in a way that `class` does not implement here.
-///
-/// `neutral` pairs a key with the values (as JSON) that change nothing.
 pub(super) fn refuse_unless_neutral(
     class: &'static str,
     keys: &Map<String, Value>,
-    neutral: &[(&'static str, &[&str])],
+    neutral: &Neutral,
 ) -> Result<(), SchedulerError> {
-    for &(key, accepted) in neutral {
-        let Some(value) = keys.get(key).map(Value::to_string) else { continue };
-        if !accepted.contains(&value.as_str()) {
-            let supported = accepted.join(", ");
-            return Err(SchedulerError::Unsupported { class, key, value, supported });
-        }
+    match not_neutral(keys, neutral) {
+        None => Ok(()),
+        Some((key, value, supported)) => Err(SchedulerError::Unsupported { class, key, value, supported }),
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedulers::TimestepSpacing;
 
     #[test]
     fn the_class_decides() {
@@ -101,5 +144,38 @@ mod tests {
         assert!(written.contains("max_image_seq_len") && written.contains("invert_sigmas"), "{written}");
         assert!(!written.contains("beta_start"), "{written}");
         assert_eq!(SchedulerConfig::from_json(written.as_bytes()).unwrap(), config);
+    }
+
+    #[test]
+    fn solvers_of_both_processes_say_which_it_is() {
+        let json = br#"{"_class_name": "UniPCMultistepScheduler", "prediction_type": "flow_prediction",
+            "use_flow_sigmas": true, "flow_shift": 3.0}"#;
+        let config = SchedulerConfig::from_json(json).unwrap();
+        let SchedulerConfig::FlowMatch(flow) = &config else { panic!("this is flow matching") };
+        assert_eq!((flow.shift, flow.class_name.as_str()), (3.0, "UniPCMultistepScheduler"));
+        let written = serde_json::to_vec(&config).unwrap();
+        assert_eq!(SchedulerConfig::from_json(&written).unwrap(), config);
+    }
+
+    #[test]
+    fn the_class_may_be_said_elsewhere() {
+        let spacing = |json: &[u8], class: &str| {
+            SchedulerConfig::from_json_of(json, class).unwrap().diffusion().unwrap().timestep_spacing
+        };
+        assert_eq!(spacing(b"{}", "EulerDiscreteScheduler"), TimestepSpacing::Linspace);
+        let named = br#"{"_class_name": "DDIMScheduler"}"#;
+        assert_eq!(spacing(named, "EulerDiscreteScheduler"), TimestepSpacing::Leading);
+        let custom = br#"{"_class_name": ["scheduling_custom", "EulerDiscreteScheduler"]}"#;
+        assert_eq!(spacing(custom, "DDIMScheduler"), TimestepSpacing::Linspace);
+    }
+
+    #[test]
+    fn models_of_another_process_are_refused() {
+        for class in ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler", "IPNDMScheduler", "SCMScheduler"]
+        {
+            let json = serde_json::json!({ "_class_name": class, "sigma_data": 0.5 }).to_string();
+            let error = SchedulerConfig::from_json(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(class) && error.contains("cannot be used"), "{error}");
+        }
     }
 }

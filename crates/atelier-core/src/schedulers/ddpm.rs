@@ -1,10 +1,13 @@
 use super::{
     DiffusionConfig, NoiseSchedule, Scheduler, SchedulerError, StepOutput, add_variance, check_shape,
-    timestep_at, timesteps,
+    config::Neutral, timestep_at, timesteps,
 };
 use burn::tensor::Tensor;
 
 const CLASS: &str = "DDPMScheduler";
+
+/// Keys of diffusers that would change the result, with the values under which they do not.
+pub(super) const NEUTRAL: &Neutral = &[("variance_type", &["\"fixed_small\"", "null"])];
 
 /// Ancestral sampling (Ho et al., arXiv 2006.11239, algorithm 2), diffusers' `DDPMScheduler` with the
 /// variance `fixed_small`. Adds noise in every step but the last.
@@ -19,7 +22,7 @@ impl DDPMScheduler {
     /// # Errors
     /// [`SchedulerError`] names what in `config` is invalid or not supported.
     pub fn new(config: &DiffusionConfig) -> Result<Self, SchedulerError> {
-        config.refuse_unless_neutral(CLASS, &[("variance_type", &["\"fixed_small\"", "null"])])?;
+        config.refuse_unless_neutral(CLASS, NEUTRAL)?;
         Ok(Self { config: config.clone(), schedule: NoiseSchedule::new(config)?, timesteps: Vec::new() })
     }
 

@@ -1,7 +1,12 @@
-use super::{SchedulerError, config::refuse_unless_neutral};
+use super::{
+    SchedulerError,
+    config::{Neutral, refuse_unless_neutral},
+    keys,
+};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// How the variance of the noise grows with the timestep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -45,18 +50,13 @@ pub enum TimestepSpacing {
     Linspace,
 }
 
-/// The key that `DPMSolverMultistepScheduler` of diffusers has minus infinity for.
-const LAMBDA_MIN_CLIPPED: &str = "lambda_min_clipped";
-
 /// A `scheduler_config.json` of a model that was trained on diffusion.
 ///
-/// One configuration serves every sampler of such models. Keys that are absent have the defaults of `DDIMScheduler`,
-/// whatever `_class_name` says; keys that are not used here are kept and written back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// Keys that a file lacks have the defaults of its class in diffusers 0.42; [`Self::for_class`] makes the configuration of
+/// another class of it. Keys that are not used here are kept and written back.
+#[derive(Debug, Clone, PartialEq)]
 pub struct DiffusionConfig {
-    /// The class that diffusers samples with.
-    #[serde(rename = "_class_name")]
+    /// The class that diffusers samples with, `_class_name`.
     pub class_name: String,
     /// Length of the forward process.
     pub num_train_timesteps: usize,
@@ -86,15 +86,17 @@ pub struct DiffusionConfig {
     pub set_alpha_to_one: bool,
     /// Dynamic thresholding, which is not supported.
     pub thresholding: bool,
+    /// Which of the keys above are only the defaults of the class, as diffusers' `_use_default_values`: they are not
+    /// written, and another class has its own.
+    pub use_default_values: BTreeSet<&'static str>,
     /// Keys that are not read here, or only to refuse values that would change the result.
-    #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
 impl Default for DiffusionConfig {
     fn default() -> Self {
         Self {
-            class_name: "DDIMScheduler".to_owned(),
+            class_name: Self::CLASS.to_owned(),
             num_train_timesteps: 1000,
             beta_start: 1e-4,
             beta_end: 0.02,
@@ -108,24 +110,24 @@ impl Default for DiffusionConfig {
             clip_sample_range: 1.0,
             set_alpha_to_one: true,
             thresholding: false,
+            use_default_values: BTreeSet::new(),
             other: Map::new(),
         }
     }
 }
 
 impl DiffusionConfig {
+    /// The class of a file that names none.
+    pub(super) const CLASS: &'static str = "DDIMScheduler";
+
     /// Reads a `scheduler_config.json` as diffusers writes it, minus infinity included, which is not JSON.
     ///
     /// # Errors
-    /// [`SchedulerError::Json`] for what is not JSON, and for values of the wrong type.
+    /// [`SchedulerError`] for what is not JSON, or names the key with a value of the wrong type.
     pub fn from_json(json: &[u8]) -> Result<Self, SchedulerError> {
-        let text = String::from_utf8_lossy(json).replace(": -Infinity", ": null");
-        let mut config: Self = serde_json::from_str(&text)?;
-        // Its default is minus infinity, and diffusers could not read null.
-        if config.other.get(LAMBDA_MIN_CLIPPED).is_some_and(Value::is_null) {
-            config.other.remove(LAMBDA_MIN_CLIPPED);
-        }
-        Ok(config)
+        let file = keys::object(json)?;
+        let class_name = file.get("_class_name").and_then(Value::as_str).unwrap_or(Self::CLASS).to_owned();
+        Self::from_file(&class_name, file)
     }
 
     /// The class that diffusers samples with, `_class_name`.
@@ -147,7 +149,7 @@ impl DiffusionConfig {
     pub(super) fn refuse_unless_neutral(
         &self,
         class: &'static str,
-        neutral: &[(&'static str, &[&str])],
+        neutral: &Neutral,
     ) -> Result<(), SchedulerError> {
         if self.thresholding {
             let (value, supported) = ("true".to_owned(), "false".to_owned());

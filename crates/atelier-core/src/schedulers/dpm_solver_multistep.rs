@@ -1,13 +1,13 @@
 use super::{
-    DiffusionConfig, NoiseSchedule, Scheduler, SchedulerError, StepOutput, check_shape, timestep_at,
-    timesteps,
+    DiffusionConfig, NoiseSchedule, Scheduler, SchedulerError, StepOutput, check_shape, config::Neutral,
+    timestep_at, timesteps,
 };
 use burn::tensor::Tensor;
 
 const CLASS: &str = "DPMSolverMultistepScheduler";
 
 /// Keys of diffusers that would change the result, with the values under which they do not.
-const NEUTRAL: &[(&str, &[&str])] = &[
+pub(super) const NEUTRAL: &Neutral = &[
     ("algorithm_type", &["\"dpmsolver++\""]),
     ("final_sigmas_type", &["\"zero\""]),
     ("lambda_min_clipped", &["null"]),

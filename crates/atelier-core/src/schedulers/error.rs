@@ -6,6 +6,34 @@ pub enum SchedulerError {
     /// Not JSON, or a value of the wrong type.
     #[error("the scheduler's configuration cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    /// Other JSON than a configuration.
+    #[error("the scheduler's configuration is {found}; an object with `_class_name` and its keys is needed")]
+    NotAnObject {
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// A class whose models are noised in another way than any sampler knows.
+    #[error(
+        "`_class_name` is {class}, whose models follow another process than diffusion with betas or flow matching; they \
+         cannot be used"
+    )]
+    OtherModel {
+        /// The class.
+        class: String,
+    },
+    /// A class that no sampler stands in for unless somebody says so.
+    #[error(
+        "`_class_name` is {class}, which no sampler stands in for: {reason}; choose one yourself to paint all the same (`--scheduler`): \
+         {choices}"
+    )]
+    NoSampler {
+        /// The class.
+        class: String,
+        /// Why not.
+        reason: &'static str,
+        /// The samplers of the same process.
+        choices: &'static str,
+    },
     /// A value that diffusers knows and this implementation does not.
     #[error("{class} does not support `{key}` = {value}; supported: {supported}")]
     Unsupported {

@@ -1,13 +1,13 @@
 use super::{
     DiffusionConfig, NoiseSchedule, PredictionType, Scheduler, SchedulerError, StepOutput, TimestepSpacing,
-    check_shape, timestep_at, timesteps,
+    check_shape, config::Neutral, timestep_at, timesteps,
 };
 use burn::tensor::Tensor;
 
 const CLASS: &str = "EulerDiscreteScheduler";
 
 /// Keys of diffusers that would change the result, with the values under which they do not.
-const NEUTRAL: &[(&str, &[&str])] = &[
+pub(super) const NEUTRAL: &Neutral = &[
     ("final_sigmas_type", &["\"zero\""]),
     ("interpolation_type", &["\"linear\""]),
     ("timestep_type", &["\"discrete\""]),

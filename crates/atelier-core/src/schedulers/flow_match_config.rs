@@ -1,11 +1,15 @@
-use super::{SchedulerError, config::refuse_unless_neutral};
-use serde::{Deserialize, Serialize};
+use super::{
+    SchedulerError, class,
+    config::{Neutral, refuse_unless_neutral},
+    keys::Keys,
+};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 const CLASS: &str = "FlowMatchEulerDiscreteScheduler";
 
 /// Keys of diffusers that would change the result, with the values under which they do not.
-const NEUTRAL: &[(&str, &[&str])] = &[
+pub(super) const NEUTRAL: &Neutral = &[
     ("invert_sigmas", &["false"]),
     ("shift_terminal", &["null"]),
     ("stochastic_sampling", &["false"]),
@@ -17,10 +21,9 @@ const NEUTRAL: &[(&str, &[&str])] = &[
 
 /// A `scheduler_config.json` of a flow matching model: the keys of diffusers' `FlowMatchEulerDiscreteScheduler`, with its
 /// defaults. Keys that are not used here are kept and written back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FlowMatchConfig {
-    /// The class that diffusers samples with.
+    /// The class that diffusers samples with, `_class_name`.
     #[serde(rename = "_class_name")]
     pub class_name: String,
     /// Training timesteps; the noisiest is pure noise.
@@ -59,7 +62,41 @@ impl Default for FlowMatchConfig {
     }
 }
 
+/// The keys that are read.
+const KEYS: [&str; 7] = [
+    "num_train_timesteps",
+    "shift",
+    "use_dynamic_shifting",
+    "base_shift",
+    "max_shift",
+    "base_image_seq_len",
+    "max_image_seq_len",
+];
+
 impl FlowMatchConfig {
+    /// Reads the keys of a file of diffusers' class `class_name`. Solvers of diffusion that know flow matching as well call
+    /// the shift `flow_shift`.
+    pub(super) fn from_file(class_name: &str, mut file: Map<String, Value>) -> Result<Self, SchedulerError> {
+        const FLOW_SHIFT: &str = "flow_shift";
+        file.remove("_class_name");
+        let keys = Keys { file: &file, defaults: class::defaults(class_name) };
+        let shift = if class::has_key(class_name, FLOW_SHIFT) { FLOW_SHIFT } else { "shift" };
+        let otherwise = Self::default();
+        let config = Self {
+            class_name: class_name.to_owned(),
+            num_train_timesteps: keys.count("num_train_timesteps", otherwise.num_train_timesteps)?,
+            shift: keys.number(shift, otherwise.shift)?,
+            use_dynamic_shifting: keys.flag("use_dynamic_shifting", false)?,
+            base_shift: keys.number("base_shift", otherwise.base_shift)?,
+            max_shift: keys.number("max_shift", otherwise.max_shift)?,
+            base_image_seq_len: keys.count("base_image_seq_len", otherwise.base_image_seq_len)?,
+            max_image_seq_len: keys.count("max_image_seq_len", otherwise.max_image_seq_len)?,
+            other: Map::new(),
+        };
+        file.retain(|key, _| !KEYS.contains(&key.as_str()));
+        Ok(Self { other: file, ..config })
+    }
+
     /// # Errors
     /// [`SchedulerError`] names what is invalid or not supported.
     pub(super) fn check(&self) -> Result<(), SchedulerError> {
@@ -109,7 +146,8 @@ mod tests {
     use super::*;
 
     fn error(json: &str) -> String {
-        serde_json::from_str::<FlowMatchConfig>(json).unwrap().check().unwrap_err().to_string()
+        let file = serde_json::from_str(json).unwrap();
+        FlowMatchConfig::from_file(CLASS, file).unwrap().check().unwrap_err().to_string()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::{
-    DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler, Scheduler, SchedulerConfig, SchedulerError,
+    DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, DiffusionConfig, EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler, Scheduler, SchedulerConfig, SchedulerError, class::Process,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -39,43 +39,52 @@ impl SchedulerKind {
         }
     }
 
-    /// The sampler that diffusers' class `name` is, if it is one of these.
-    pub fn of_class(name: &str) -> Option<Self> {
-        Some(match name {
-            "DDPMScheduler" => Self::Ddpm,
-            "DDIMScheduler" => Self::Ddim,
-            "EulerDiscreteScheduler" => Self::Euler,
-            "DPMSolverMultistepScheduler" => Self::DpmSolverMultistep,
-            "FlowMatchEulerDiscreteScheduler" => Self::FlowMatchEuler,
-            _ => return None,
-        })
+    /// The class in diffusers.
+    pub fn class_name(self) -> &'static str {
+        match self {
+            Self::Ddpm => "DDPMScheduler",
+            Self::Ddim => "DDIMScheduler",
+            Self::Euler => "EulerDiscreteScheduler",
+            Self::DpmSolverMultistep => "DPMSolverMultistepScheduler",
+            Self::FlowMatchEuler => "FlowMatchEulerDiscreteScheduler",
+        }
     }
 
-    /// A sampler without timesteps.
+    /// What the models that it samples were trained on.
+    pub(super) fn process(self) -> Process {
+        match self {
+            Self::Ddpm | Self::Ddim | Self::Euler | Self::DpmSolverMultistep => Process::Diffusion,
+            Self::FlowMatchEuler => Process::FlowMatch,
+        }
+    }
+
+    /// A sampler without timesteps, configured as [`DiffusionConfig::for_class`](super::DiffusionConfig::for_class) has it
+    /// where the file is of another class.
     ///
     /// # Errors
     /// [`SchedulerError`] names what in `config` is invalid, or not supported by this sampler;
     /// [`SchedulerError::OtherProcess`] if it is for the other kind of models.
     pub fn build(self, config: &SchedulerConfig) -> Result<Box<dyn Scheduler>, SchedulerError> {
         use SchedulerConfig::{Diffusion, FlowMatch};
+        let own = |config: &DiffusionConfig| config.for_class(self.class_name());
         Ok(match (self, config) {
-            (Self::Ddpm, Diffusion(config)) => Box::new(DDPMScheduler::new(config)?),
-            (Self::Ddim, Diffusion(config)) => Box::new(DDIMScheduler::new(config)?),
-            (Self::Euler, Diffusion(config)) => Box::new(EulerDiscreteScheduler::new(config)?),
+            (Self::Ddpm, Diffusion(config)) => Box::new(DDPMScheduler::new(&own(config)?)?),
+            (Self::Ddim, Diffusion(config)) => Box::new(DDIMScheduler::new(&own(config)?)?),
+            (Self::Euler, Diffusion(config)) => Box::new(EulerDiscreteScheduler::new(&own(config)?)?),
             (Self::DpmSolverMultistep, Diffusion(config)) => {
-                Box::new(DPMSolverMultistepScheduler::new(config)?)
+                Box::new(DPMSolverMultistepScheduler::new(&own(config)?)?)
             }
             (Self::FlowMatchEuler, FlowMatch(config)) => {
                 Box::new(FlowMatchEulerDiscreteScheduler::new(config)?)
             }
-            (_, Diffusion(_)) => {
-                return Err(self.other_process("diffusion", "ddpm, ddim, euler or dpm-solver"));
-            }
-            (_, FlowMatch(_)) => return Err(self.other_process("flow matching", "flow-match-euler")),
+            (_, Diffusion(_)) => return Err(self.other_process(Process::Diffusion)),
+            (_, FlowMatch(_)) => return Err(self.other_process(Process::FlowMatch)),
         })
     }
 
-    fn other_process(self, process: &'static str, choices: &'static str) -> SchedulerError {
+    /// The error of a model that follows `process`, which this sampler does not.
+    pub(super) fn other_process(self, process: Process) -> SchedulerError {
+        let (process, choices) = (process.name(), process.samplers());
         SchedulerError::OtherProcess { scheduler: self.name(), process, choices }
     }
 }

@@ -4,6 +4,7 @@
 //! [`FlowMatchSchedule`]) the forward process that training uses, and a [`Scheduler`] walks the process backwards. Coefficients are computed on the host in
 //! `f64` with `libm`, so that they are the same natively and in a browser.
 
+mod class;
 mod config;
 mod ddim;
 mod ddpm;
@@ -14,9 +15,13 @@ mod euler_discrete;
 mod flow_match_config;
 mod flow_match_euler_discrete;
 mod flow_match_schedule;
+mod from_config;
+mod keys;
 mod kind;
 mod noise_schedule;
+mod sampler_choice;
 mod timesteps;
+mod warning;
 
 pub use config::SchedulerConfig;
 pub use ddim::DDIMScheduler;
@@ -30,6 +35,8 @@ pub use flow_match_euler_discrete::FlowMatchEulerDiscreteScheduler;
 pub use flow_match_schedule::FlowMatchSchedule;
 pub use kind::SchedulerKind;
 pub use noise_schedule::NoiseSchedule;
+pub use sampler_choice::{PipelineRules, SamplerChoice};
+pub use warning::SchedulerWarning;
 
 use burn::tensor::Tensor;
 use std::fmt::Debug;

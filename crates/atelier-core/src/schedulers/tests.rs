@@ -142,3 +142,61 @@ fn steps_that_cannot_be_done_are_refused() {
     let error = scheduler.step(zeros(2), 0, zeros(2), Some(zeros(1))).unwrap_err();
     assert!(matches!(error, SchedulerError::Shape { tensor: "the noise", .. }), "{error}");
 }
+
+/// Values that keys of a scheduler may have by mistake, and some that they may have.
+fn any_value() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::json;
+    prop_oneof![
+        (0_u32..1200).prop_map(|number| json!(number)),
+        (-2.0_f64..2.0).prop_map(|number| json!(number)),
+        any::<bool>().prop_map(|flag| json!(flag)),
+        prop::sample::select(vec![
+            json!(null),
+            json!([]),
+            json!([0.1, 0.2]),
+            json!({}),
+            json!(1e300),
+            json!("NaN"),
+            json!("-Infinity"),
+            json!("text"),
+            json!("scaled_linear"),
+            json!("squaredcos_cap_v2"),
+            json!("v_prediction"),
+            json!("flow_prediction"),
+            json!("trailing"),
+            json!("linspace"),
+        ]),
+    ]
+}
+
+proptest! {
+    /// Whatever a configuration says, it is sampled or refused.
+    #[test]
+    fn no_configuration_panics(
+        class in prop::sample::select(vec![
+            "DDPMScheduler", "DDIMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler",
+            "UniPCMultistepScheduler", "PNDMScheduler", "FlowMatchEulerDiscreteScheduler", "LCMScheduler", "Other",
+        ]),
+        keys in prop::collection::vec((any::<prop::sample::Index>(), any_value()), 0..6),
+        kind in prop::option::of(prop::sample::select(&SchedulerKind::ALL)),
+        corrected: bool,
+        n in 0_usize..6,
+    ) {
+        let known: Vec<&String> = ["DDIMScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler"]
+            .into_iter()
+            .flat_map(|class| class::defaults(class).unwrap().keys())
+            .collect();
+        let mut json = serde_json::json!({ "_class_name": class });
+        for (index, value) in keys {
+            json[known[index.index(known.len())]] = value;
+        }
+        let rules = if corrected { PipelineRules::StableDiffusion } else { PipelineRules::Unchanged };
+        let Ok(config) = SchedulerConfig::from_json(json.to_string().as_bytes()) else { return Ok(()) };
+        let Ok(choice) = config.sampler(kind, rules) else { return Ok(()) };
+        let Ok(mut scheduler) = choice.kind.build(&choice.config) else { return Ok(()) };
+        if scheduler.set_timesteps(n).is_ok() {
+            let output = normal(&mut NoiseSource::new(0));
+            run(scheduler.as_mut(), &output, &mut NoiseSource::new(1));
+        }
+    }
+}

@@ -1,16 +1,23 @@
 //! From prompts to token ids.
 
 mod clip_bpe;
+mod special_tokens;
 
 use crate::pipeline::{ModelFiles, PipelineError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use special_tokens::SpecialTokens;
 use thiserror::Error;
 use tokenizers::{
-    AddedToken, PaddingParams, PaddingStrategy, Tokenizer, TruncationDirection, TruncationParams,
+    AddedToken, PaddingDirection, PaddingParams, PaddingStrategy, Tokenizer, TruncationDirection,
+    TruncationParams,
 };
 
 /// The file beside a `tokenizer.json` that says how transformers uses it.
 pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// The tokens that fill prompts up for CLIP and for T5, if a folder names none.
+const CLIP_PADDING: &str = "<|endoftext|>";
+const T5_PADDING: &str = "<pad>";
 
 /// What to do about a tokenizer that is there in SentencePiece's own format only.
 const SENTENCEPIECE: &str = "is missing, and spiece.model beside it is in a format that is not read; let transformers \
@@ -50,7 +57,9 @@ pub struct PromptTokenizer {
 
 impl PromptTokenizer {
     /// Reads the tokenizer in `folder`: `tokenizer.json`, or `vocab.json` and `merges.txt` as CLIP's folders before 2023
-    /// have it. `tokenizer_config.json` names the token that fills prompts up, where `tokenizer.json` does not.
+    /// have it. The token that fills prompts up, and tokens beyond the vocabulary, are those that transformers 5 takes from
+    /// `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`, the class in `model_index.json` and
+    /// `tokenizer.json`.
     ///
     /// # Errors
     /// [`PipelineError`] names the file that is missing or cannot be used.
@@ -65,13 +74,11 @@ impl PromptTokenizer {
             return Err(PipelineError::File { path: whole, reason: SENTENCEPIECE.to_owned() });
         }
         let bytes = if !files.contains(&whole) && files.contains(&vocabulary) {
-            clip_bpe::tokenizer_json(&files.read(&vocabulary)?, &files.read(&path("merges.txt"))?)?
+            clip_bpe::tokenizer_json(&files.json(&vocabulary)?, &files.read(&path("merges.txt"))?)?
         } else {
-            files.read(&whole)?
+            files.json(&whole)?
         };
-        let config = path(TOKENIZER_CONFIG);
-        let padding = if files.contains(&config) { padding_token(&files.read(&config)?) } else { None };
-        Ok(Self::with_padding(bytes, length, padding)?)
+        Ok(Self::with_special_tokens(bytes, length, SpecialTokens::read(files, folder)?)?)
     }
 
     /// Reads the bytes of a `tokenizer.json`; prompts become `length` ids, padded with the token that the file names,
@@ -80,21 +87,36 @@ impl PromptTokenizer {
     /// # Errors
     /// [`TextError::Tokenizer`] for anything that is not a tokenizer.
     pub fn from_bytes(bytes: Vec<u8>, length: usize) -> Result<Self, TextError> {
-        Self::with_padding(bytes, length, None)
+        Self::with_special_tokens(bytes, length, SpecialTokens::default())
     }
 
-    fn with_padding(bytes: Vec<u8>, length: usize, token: Option<String>) -> Result<Self, TextError> {
+    fn with_special_tokens(
+        mut bytes: Vec<u8>,
+        length: usize,
+        special: SpecialTokens,
+    ) -> Result<Self, TextError> {
         let invalid = |error: tokenizers::Error| TextError::Tokenizer(error.to_string());
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(invalid)?;
-        if let Some(token) = &token {
-            // As in transformers: the token stands for padding, wherever it comes up.
-            tokenizer.add_special_tokens(&[AddedToken::from(token.clone(), true)]);
+        let is_new = special.added.iter().any(|token| tokenizer.token_to_id(&token.content).is_none());
+        tokenizer.add_tokens(&special.added);
+        if is_new {
+            // What is written back must know them: no other file of ours names them.
+            bytes = tokenizer.to_string(false).map_err(invalid)?.into_bytes();
         }
+        let is_known = |token: &str| tokenizer.token_to_id(token).is_some();
         let mut padding = tokenizer.get_padding().cloned().unwrap_or_else(|| {
-            let token = token.unwrap_or_else(|| "<|endoftext|>".to_owned());
-            let pad_id = tokenizer.token_to_id(&token).unwrap_or(0);
-            PaddingParams { pad_id, pad_token: token, ..PaddingParams::default() }
+            let token = [CLIP_PADDING, T5_PADDING].into_iter().find(|token| is_known(token));
+            PaddingParams { pad_token: token.unwrap_or(CLIP_PADDING).to_owned(), ..PaddingParams::default() }
         });
+        let default = special.class_padding.unwrap_or(&padding.pad_token);
+        let default = is_known(default).then(|| AddedToken::from(default, true));
+        if let Some(token) = special.padding.or(default) {
+            // As in transformers: the token stands for padding, wherever it comes up.
+            tokenizer.add_special_tokens(std::slice::from_ref(&token));
+            padding.pad_id = tokenizer.token_to_id(&token.content).unwrap_or(padding.pad_id);
+            padding.pad_token = token.content;
+        }
+        padding.direction = special.side.unwrap_or(padding.direction);
         padding.strategy = PaddingStrategy::Fixed(length);
         tokenizer.with_padding(Some(padding));
         let truncation = TruncationParams {
@@ -113,11 +135,15 @@ impl PromptTokenizer {
 
     /// A `tokenizer_config.json` with what [`Self::load`] and transformers take from it.
     pub fn config(&self) -> Vec<u8> {
-        let config = serde_json::json!({
+        let padding = self.tokenizer.get_padding();
+        let mut config = serde_json::json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": self.length,
-            "pad_token": self.tokenizer.get_padding().map(|padding| &padding.pad_token),
+            "pad_token": padding.map(|padding| &padding.pad_token),
         });
+        if padding.is_some_and(|padding| matches!(padding.direction, PaddingDirection::Left)) {
+            config["padding_side"] = "left".into();
+        }
         format!("{config:#}\n").into_bytes()
     }
 
@@ -156,11 +182,4 @@ impl PromptTokenizer {
             .filter_map(|(_, &(from, to))| prompt.get(from..to).map(str::to_owned))
             .collect()
     }
-}
-
-/// `pad_token` of a `tokenizer_config.json`: a text, or an object with its `content`.
-fn padding_token(config: &[u8]) -> Option<String> {
-    let config: serde_json::Value = serde_json::from_slice(config).ok()?;
-    let token = &config["pad_token"];
-    token.as_str().or_else(|| token["content"].as_str()).map(str::to_owned)
 }
