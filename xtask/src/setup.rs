@@ -89,18 +89,9 @@ impl Part {
             Self::Components => succeeds(&["rustup", "component", "add", "rustfmt", "clippy"]),
             Self::WasmTarget => wasm::install(),
             // Not `--locked`: the tool's own lock file pins versions that have since been withdrawn.
-            Self::WasmBindgen => install_tool("wasm-bindgen-cli", &wasm::bindgen_version()?, &[], &[]),
-            // It copies files and starts programs: optimising it would take six minutes and save none.
-            Self::Trunk => install_tool(
-                "trunk",
-                TRUNK,
-                &["--locked"],
-                &[
-                    ("CARGO_PROFILE_RELEASE_LTO", "off"),
-                    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-                    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
-                ],
-            ),
+            Self::WasmBindgen => install_tool("wasm-bindgen-cli", &wasm::bindgen_version()?, &[], "1"),
+            // It copies files and starts programs: optimising it would take minutes and save none.
+            Self::Trunk => install_tool("trunk", TRUNK, &["--locked"], "0"),
             Self::Chromium => debian::install(&["chromium", "chromium-driver"]),
         }
     }
@@ -112,10 +103,16 @@ fn succeeds(words: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
-/// Has cargo build `tool` from its source.
-fn install_tool(tool: &str, version: &str, more: &[&str], variables: &[(&str, &str)]) -> Result<bool> {
-    let mut install = command("cargo", ["install", tool, "--version", version].iter().chain(more));
-    install.envs(variables.iter().copied());
+/// Has cargo build `tool` from its source, with `level` of optimisation, and without what it would speak to other machines
+/// with: here it only works on files.
+fn install_tool(tool: &str, version: &str, more: &[&str], level: &str) -> Result<bool> {
+    let arguments = ["install", tool, "--version", version, "--no-default-features"];
+    let mut install = command("cargo", arguments.iter().chain(more));
+    install.envs([
+        ("CARGO_PROFILE_RELEASE_LTO", "off"),
+        ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", level),
+    ]);
     // What installs a tool would otherwise leave its gigabyte of object files beside ours.
     install.env_remove("CARGO_TARGET_DIR");
     run(&mut install)?;
