@@ -214,7 +214,7 @@ fn the_prompts_of_alignment_are_few_enough_to_be_kept() {
     let prompts = |seed: &str| {
         let mut more = vec!["--model", base.as_str(), "--auxiliary", &base, "--max-train-steps", "4"];
         more.extend(["--cache-dir", &cache, "--seed", seed, "--aspect-ratio-buckets"]);
-        workshop.train("cpo", "aligned", &more);
+        workshop.train("cpo", &format!("aligned-{seed}"), &more);
         files(&workshop.path("cache"))
             .into_keys()
             .filter(|path| path.display().to_string().contains("text-"))

@@ -7,13 +7,9 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use support::{atelier, error_of, json_of, succeed};
+use support::{atelier, error_of, json_of, shipped, succeed};
 
 const CLEAN: &str = "color-relations.purity.mixture.cleanliness.clean";
-
-fn shipped(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(name).display().to_string()
-}
 
 /// Few draws: the tests look at the way, not at the answer.
 const QUICK: [&str; 4] = ["--draws", "4", "--device", "cpu"];
@@ -122,4 +118,43 @@ fn what_is_missing_is_said() {
     let (code, message) = error_of(&mut atelier(&convert));
     assert_eq!(code, Some(2));
     assert!(message.contains("unte") && message.contains("unet") && !Path::new(&out).exists(), "{message}");
+}
+
+#[test]
+fn wrong_questions_are_refused_before_the_model_is_loaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A calibration without a model: whatever needs the model comes too late.
+    let text = |name: &str| folder.path().join(name).display().to_string();
+    fs::copy(Path::new(&shipped("auxiliary")).join("calibration.json"), text("calibration.json"))
+        .expect("copied");
+    let picture = text("a.png");
+    image::RgbImage::new(64, 64).save(&picture).expect("written");
+    fs::write(text("broken.png"), "no picture").expect("written");
+    let model = folder.path().display().to_string();
+    let explain = |picture: &str, more: &[&str]| {
+        error_of(&mut atelier(
+            &[&["explain", picture, "--model", &model, "--device", "cpu"][..], more].concat(),
+        ))
+    };
+    for (draws, expected) in
+        [("0", "0 is not in 2..="), ("1", "1 is not in 2..="), ("-3", "'-3'"), ("nan", "'nan'")]
+    {
+        let (code, message) = explain(&picture, &["--draws", draws]);
+        assert!(code == Some(2) && message.contains(expected), "{draws}: {code:?} {message}");
+        assert!(!message.contains("device") && !message.contains("checkpoint"), "{message}");
+    }
+    let (code, message) = explain(&picture, &["--leaf", "no.such.leaf"]);
+    assert!(
+        code == Some(2) && message.contains("--leaf: unknown criteria id `no.such.leaf`"),
+        "{code:?} {message}"
+    );
+    for picture in ["gone.png", "broken.png"] {
+        let (code, message) = explain(&text(picture), &[]);
+        assert!(code == Some(1) && message.contains(picture), "{code:?} {message}");
+    }
+    let (code, message) = explain(&picture, &[]);
+    assert!(
+        code == Some(1) && message.contains("model_index.json"),
+        "the model comes last: {code:?} {message}"
+    );
 }

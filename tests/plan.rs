@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::Value;
 use std::{fs, path::Path};
-use support::{atelier, error_of, json_of};
+use support::{atelier, error_of, json_of, tiny_model::TinyModel};
 
 const SDXL: &str = "crates/atelier-core/tests/fixtures/pipelines/sdxl";
 
@@ -95,6 +95,13 @@ fn what_cannot_be_planned_is_said() {
         let (found, message) = error_of(&mut atelier(&[&["plan", "--device", "cpu"], more].concat()));
         assert!(found == Some(code) && message.contains(expected), "{found:?} {message}");
     }
+    // Parts that do not belong together.
+    let model = TinyModel::new("sd");
+    model.take("vae", "sd3");
+    let folder = model.folder();
+    let (code, message) =
+        error_of(&mut atelier(&["plan", "--no-probe", "--model", &folder, "--device", "cpu"]));
+    assert!(code == Some(1) && message.contains("4 channels, but vae has 16"), "{message}");
     // Half a download is noticed without reading the rest.
     let copy = tempfile::tempdir().expect("a folder");
     for file in ["unet/config.json", "unet/diffusion_pytorch_model.safetensors"] {

@@ -107,6 +107,57 @@ fn a_negative_model_takes_the_place_of_the_model_for_the_negative_prompt() {
     assert!(code == Some(2) && message.contains("take a scale above 1"), "{code:?} {message}");
 }
 
+/// A LoRA on one layer of the tiny Stable Diffusion.
+fn write_lora(file: &Path) {
+    let layer = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q";
+    let header = serde_json::json!({
+        format!("{layer}.lora_A.weight"): {"dtype": "F32", "shape": [1, 16], "data_offsets": [0, 64]},
+        format!("{layer}.lora_B.weight"): {"dtype": "F32", "shape": [16, 1], "data_offsets": [64, 128]},
+    });
+    let header = header.to_string();
+    let values = (0..32).flat_map(|value| (value as f32 / 32.0).to_le_bytes());
+    let bytes = (header.len() as u64).to_le_bytes().into_iter().chain(header.bytes()).chain(values);
+    fs::write(file, bytes.collect::<Vec<u8>>()).expect("written");
+}
+
+#[test]
+fn a_picture_has_all_that_paints_it_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../atelier-core/tests/fixtures/pipelines/sd");
+    for name in ["style.safetensors", "soft, warm.safetensors"] {
+        write_lora(&folder.path().join(name));
+    }
+    let [style, soft] = ["style.safetensors:0.7", "soft, warm.safetensors:-0.25"].map(path);
+    let common = [
+        "sample", "--model", model, "--prompt", "a boat", "--steps", "1", "--size", "16x16", "--device",
+        "cpu",
+    ];
+    let text_of = |out: &str, number: &str, more: &[&str]| {
+        succeed(&[&common[..], &["--out", &path(out)], more].concat());
+        let bytes = fs::read(folder.path().join(out).join(number)).expect("a picture");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let text =
+        text_of("plain", "00000-0.png", &["--count", "2", "--save-latents", &path("noise.safetensors")]);
+    assert!(
+        text.contains("a boat\nSteps: 1, ") && !text.contains("lora") && !text.contains("Clip skip"),
+        "{text}"
+    );
+    let more =
+        ["--lora", &style, "--lora", &soft, "--clip-skip", "1", "--negative-model", model, "--count", "2"];
+    let latents = ["--latents", &path("noise.safetensors")];
+    let text = text_of("all", "00001-1.png", &[&more[..], &latents].concat());
+    for part in [
+        "a boat <lora:style:0.7> <lora:soft_ warm:-0.25>\nSteps: 1, Sampler: ",
+        ", Seed: 1, Size: 16x16, Model: sd, Clip skip: 2, Negative model: sd, Initial latents: noise.safetensors, ",
+        ", Initial latents row: 1, Lora hashes: \"style: ",
+        r#", Lora names: "[\"style\",\"soft, warm\"]""#,
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
 #[test]
 fn what_cannot_be_painted_is_said() {
     for (more, code, expected) in [

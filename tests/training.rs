@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    losses,
+    losses, make_weights_overflow,
     workshop::{Workshop, tensors},
 };
 
@@ -263,13 +263,13 @@ fn bad_input_is_named_and_loses_nothing() {
     let earlier = weights(&workshop.path("auxiliary"), "unet");
     let whole = fs::read(&unet).expect("weights");
     let fails = |needles: &[&str]| {
-        let (code, message) =
-            workshop.error("sft", "auxiliary", &["--model", &base, "--max-train-steps", "2"]);
+        let (code, message) = workshop.error("sft", "again", &["--model", &base, "--max-train-steps", "2"]);
         assert_eq!(code, Some(1), "{message}");
         for needle in needles {
             assert!(message.contains(needle), "{needle} is not in: {message}");
         }
         assert!(weights(&workshop.path("auxiliary"), "unet") == earlier, "the earlier result was touched");
+        assert!(!workshop.path("again").exists(), "a run that did not begin is in nobody's way");
     };
     fs::write(&unet, &whole[..whole.len() / 2]).expect("written");
     fails(&["unet/diffusion_pytorch_model.safetensors"]);
@@ -290,6 +290,24 @@ fn bad_input_is_named_and_loses_nothing() {
 }
 
 #[test]
+fn a_loss_that_is_no_number_leaves_no_result() {
+    let workshop = workshop();
+    make_weights_overflow(&file(&workshop.path("base"), "unet"));
+    let base = workshop.text("base/model");
+    // Sample grids are asked for: the run must say that it diverged, not that nothing could be painted.
+    let more = ["--model", base.as_str(), "--max-train-steps", "3", "--validation-steps", "1"];
+    for (out, adapter) in [("whole", &[][..]), ("adapter", &["--lora-rank", "2"])] {
+        let (code, message) = workshop.error("sft", out, &[&more[..], adapter].concat());
+        assert_eq!(code, Some(1), "{message}");
+        assert!(message.contains("is not finite (NaN or infinity) at step 1"), "{message}");
+        assert!(!message.contains("checkpoint"), "there is none: {message}");
+        let left = fs::read_dir(workshop.path(out)).expect("a folder").flatten();
+        let names: Vec<String> = left.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        assert!(names.iter().all(|name| !name.starts_with("model") && !name.contains("lora")), "{names:?}");
+    }
+}
+
+#[test]
 fn a_configuration_file_teaches_and_flags_win() {
     let workshop = workshop();
     let base = workshop.text("base/model");
@@ -306,4 +324,8 @@ fn a_configuration_file_teaches_and_flags_win() {
     let (code, message) = workshop.error("sft", "configured", &["--model", &base, "--config", &config]);
     assert_eq!(code, Some(2));
     assert!(message.contains("run.toml") && message.contains("learning-rat"), "{message}");
+    fs::write(&file, "max-train-steps = 3\nlearning-rate = nan\n").expect("written");
+    let (code, message) = workshop.error("sft", "configured", &["--model", &base, "--config", &config]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("run.toml") && message.contains("learning-rate must be above 0"), "{message}");
 }

@@ -1,6 +1,7 @@
 //! Running the real binary.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub mod tiny_model;
 pub mod workshop;
 
 use serde_json::Value;
@@ -25,6 +26,22 @@ pub fn error_of(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().expect("the binary runs");
     assert!(!output.status.success(), "{command:?} should have failed");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The folder of a shipped model, such as `painter`.
+pub fn shipped(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(name).display().to_string()
+}
+
+/// Makes all weights of a safetensors file in f32 so large that whatever is computed with them is infinite; each by itself is
+/// a number that no reader objects to.
+pub fn make_weights_overflow(file: &Path) {
+    let mut bytes = fs::read(file).expect("weights");
+    let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    for value in bytes[8 + header..].chunks_exact_mut(4) {
+        value.copy_from_slice(&1e38_f32.to_le_bytes());
+    }
+    fs::write(file, bytes).expect("written");
 }
 
 /// Runs a command that must succeed.

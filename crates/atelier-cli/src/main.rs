@@ -3,13 +3,17 @@
 mod base_model;
 mod commands;
 mod failure;
+mod interrupt;
+mod lora_argument;
 mod model;
+mod output;
 mod progress;
 
 use clap::{Parser, Subcommand};
 use commands::{annotate, calibrate, convert, criteria, demo, devices, explain, plan, sample, studio, train};
-use failure::Report;
+use failure::{Exit, Failure};
 use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,7 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Train on annotated paintings, align with Complex Preference Optimization, and see in which attributes the pictures got
 /// better. Start with `atelier demo`.
 #[derive(Debug, Parser)]
-#[command(name = "atelier", version, max_term_width = 110)]
+#[command(name = "atelier", version, max_term_width = 110, after_help = EXITS)]
 struct Arguments {
     /// Print what happens in detail; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -27,6 +31,10 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXITS: &str = "\
+Exit codes: 0 done (also when the reader of a pipe has gone), 1 failed, 2 wrong usage, 130 interrupted.
+Logs: -v, or RUST_LOG as in `RUST_LOG=atelier_train=debug`. Colours: none with NO_COLOR.";
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one")]
@@ -59,12 +67,41 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let level = ["warn", "info", "debug"][usize::from(arguments.verbose).min(2)];
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("error,atelier={level}")));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let done = match arguments.command {
+    let done = match Arguments::try_parse() {
+        Ok(arguments) => {
+            interrupt::listen();
+            log(arguments.verbose);
+            run(arguments.command)
+        }
+        Err(text) if text.use_stderr() => {
+            output::message(text.render().ansi().to_string().trim_end());
+            return Exit::Usage.into();
+        }
+        // Help, or the version.
+        Err(text) => output::write(text.render().ansi()).map_err(Failure::from),
+    };
+    done.map_or_else(|failure| failure::report(&failure), |()| Exit::Done).into()
+}
+
+/// Logs to the standard error what RUST_LOG asks for, otherwise what `-v` does.
+fn log(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose).min(2)];
+    let usual = || EnvFilter::new(format!("error,atelier={level}"));
+    let wanted = std::env::var_os(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = match wanted.to_string_lossy() {
+        wanted if wanted.is_empty() => usual(),
+        wanted => EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
+            let name = EnvFilter::DEFAULT_ENV;
+            output::warning(format_args!("{name}={wanted} is ignored, as it cannot be read: {error}"));
+            usual()
+        }),
+    };
+    // The writer takes the escape codes away where nobody wants them.
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(true).with_writer(output::log).init();
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
@@ -76,6 +113,5 @@ fn main() -> ExitCode {
         Command::Train(command) => train::run(command),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
-    };
-    done.map_or_else(Report::report, |()| ExitCode::SUCCESS)
+    }
 }

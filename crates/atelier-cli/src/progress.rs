@@ -1,36 +1,12 @@
-//! Progress bars, and the interrupt that ends a run cleanly.
+//! Progress bars, which tell the work when the user interrupts it.
 
+use crate::interrupt;
 use atelier_train::trainer::TrainEvent;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    ops::ControlFlow,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::ops::ControlFlow;
 
 const COUNT: &str = "{msg:22} {wide_bar} {pos}/{len} {elapsed} left {eta} {per_sec}";
 const STEPS: &str = "{prefix:12} {wide_bar} {pos}/{len} {elapsed} left {eta} {per_sec} {msg}";
-
-/// Whether the user has interrupted the program.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// The first interrupt is a request to stop, the second quits at once.
-fn listen() -> Result<(), ctrlc::Error> {
-    let listening = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    });
-    match listening {
-        // One command may show several bars, one after the other.
-        Err(ctrlc::Error::MultipleHandlers) => Ok(()),
-        listening => listening,
-    }
-}
-
-/// Breaks after an interrupt.
-fn going_on() -> ControlFlow<()> {
-    if INTERRUPTED.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
 
 fn bar(template: &str, total: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -42,17 +18,19 @@ pub struct Counter {
     bar: ProgressBar,
 }
 
-/// Begins to count up to `total`, and to listen for interrupts.
-pub fn counter(what: &'static str, total: u64) -> Result<Counter, ctrlc::Error> {
-    listen()?;
-    Ok(Counter { bar: bar(COUNT, total).with_message(what) })
+/// Begins to count up to `total`.
+pub fn counter(what: &'static str, total: u64) -> Counter {
+    // From here on, the work is asked to stop.
+    let _ = interrupt::going_on();
+    tracing::info!(total, "{what}");
+    Counter { bar: bar(COUNT, total).with_message(what) }
 }
 
 impl Counter {
     /// Shows `done`; breaks after an interrupt.
     pub fn set(&self, done: u64) -> ControlFlow<()> {
         self.bar.set_position(done);
-        going_on()
+        interrupt::going_on()
     }
 
     /// Takes the bar away.
@@ -68,14 +46,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to listen for interrupts.
-    pub fn new() -> Result<Self, ctrlc::Error> {
-        listen()?;
-        Ok(Self { bar: ProgressBar::hidden(), what: String::new() })
+    /// No bar yet.
+    pub fn new() -> Self {
+        Self { bar: ProgressBar::hidden(), what: String::new() }
     }
 
     /// Shows `event`; breaks after an interrupt.
     pub fn show(&mut self, event: TrainEvent) -> ControlFlow<()> {
+        let next = interrupt::going_on();
         match event {
             TrainEvent::Preparing { what, done, total } => {
                 self.begin(&what, total as u64, COUNT);
@@ -95,10 +73,6 @@ impl Progress {
             }
             TrainEvent::Saved(path) => self.bar.println(format!("saved {}", path.display())),
         }
-        let next = going_on();
-        if next.is_break() {
-            self.bar.println("stopping after this step; interrupt again to quit at once");
-        }
         next
     }
 
@@ -109,6 +83,7 @@ impl Progress {
         }
         self.bar.finish_and_clear();
         what.clone_into(&mut self.what);
+        tracing::info!(total, "{what}");
         self.bar = bar(template, total).with_message(what.to_owned());
         true
     }

@@ -1,5 +1,6 @@
 //! JSON as it is found in model folders, which is not always what the standard asks for.
 
+use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
 /// The byte order mark that some editors put before UTF-8.
@@ -39,6 +40,14 @@ pub fn with_quoted_non_finite(text: &str) -> Cow<'_, str> {
         rest = after;
     }
     Cow::Owned(quoted)
+}
+
+/// Reads JSON, also after a byte order mark.
+///
+/// # Errors
+/// What `serde_json` finds, with line and column.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(without_byte_order_mark(bytes))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What latents will look like, without the autoencoder.
 
-use crate::{noise::NoiseSource, picture, pipeline::Pipeline};
+use crate::{
+    noise::NoiseSource,
+    picture::{self, ReadBackError},
+    pipeline::Pipeline,
+};
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 use image::RgbImage;
 
@@ -55,8 +59,8 @@ impl LatentPreview {
     /// A picture of each of `latents`, `[batch, channels, height, width]`, at `width` by `height` pixels.
     ///
     /// # Errors
-    /// The device's.
-    pub async fn project(&self, latents: &Tensor<4>) -> Result<Vec<RgbImage>, ExecutionError> {
+    /// As [`picture::from_tensor`].
+    pub async fn project(&self, latents: &Tensor<4>) -> Result<Vec<RgbImage>, ReadBackError> {
         let [batch, channels, height, width] = latents.dims();
         let rows = latents.clone().permute([0, 2, 3, 1]).reshape([batch * height * width, channels]);
         let colours = rows.matmul(self.factors.clone()) + self.bias.clone();

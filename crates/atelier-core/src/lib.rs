@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 pub mod explanation;
+pub mod finite;
 pub mod json;
 pub mod latent_preview;
 pub mod lora;

@@ -7,7 +7,7 @@ use crate::{
     schedulers::{SchedulerError, SchedulerKind},
 };
 use burn::tensor::Tensor;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use thiserror::Error;
 
 /// How to denoise.
@@ -24,6 +24,14 @@ pub struct PaintingOptions {
     pub true_cfg_scale: f64,
     /// The sampler.
     pub scheduler: SchedulerKind,
+}
+
+impl PaintingOptions {
+    /// Guidance scales, and strengths of LoRAs, that computing with 32 bits can do something with. Those in use are far
+    /// within.
+    pub const SCALES: RangeInclusive<f64> = -1000.0..=1000.0;
+    /// Denoising steps; how many are possible depends on the model as well.
+    pub const STEPS: RangeInclusive<usize> = 1..=10_000;
 }
 
 /// A picture could not be painted.

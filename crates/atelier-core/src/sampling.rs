@@ -1,11 +1,12 @@
 //! Sampling: from noise to latents, with classifier-free guidance.
 
 use crate::{
+    finite::{NotFinite, all_finite, flat},
     models::{denoiser::Denoiser, prompt_embeddings::PromptEmbeddings},
     noise::NoiseSource,
     schedulers::{Scheduler, SchedulerError},
 };
-use burn::tensor::Tensor;
+use burn::tensor::{ExecutionError, Tensor};
 use std::ops::ControlFlow;
 use thiserror::Error;
 
@@ -26,6 +27,18 @@ pub enum SamplingError {
     /// Two inputs do not belong together.
     #[error("{0}")]
     Shape(String),
+    /// A part of the model gave NaN or an infinity.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// The device failed.
+    #[error("the device did not return what was computed: {0}")]
+    Device(String),
+}
+
+impl From<ExecutionError> for SamplingError {
+    fn from(error: ExecutionError) -> Self {
+        Self::Device(error.to_string())
+    }
 }
 
 /// What the model is told.
@@ -76,10 +89,11 @@ pub struct SamplingStep<'a> {
 ///
 /// `noises` has one source per picture for schedulers that add noise on the way; a picture then depends on its own
 /// source alone. `on_step` is awaited after every step: a browser gives way to its event loop there, a preview reads
-/// back there, and [`ControlFlow::Break`] cancels.
+/// back there, and [`ControlFlow::Break`] cancels. Every step ends with a look at the latents, for which it waits for the
+/// device: sampling ends where numbers first are not finite.
 ///
 /// # Errors
-/// [`SamplingError`] when cancelled, or when shapes or scheduler do not fit.
+/// [`SamplingError`] when cancelled, when shapes or scheduler do not fit, and when numbers are not finite.
 pub async fn sample(
     denoiser: &Denoiser,
     scheduler: &mut dyn Scheduler,
@@ -98,6 +112,10 @@ pub async fn sample(
     }
     let guided = conditioning.guidance_scale != 1.0;
     let guidance = if guided { Some(Guidance::new(conditioning, batch)?) } else { None };
+    let texts = [Some(&conditioning.prompt), conditioning.negative.as_ref().filter(|_| guided)];
+    for text in texts.into_iter().flatten() {
+        check_text(text).await?;
+    }
     let device = latents.device();
     scheduler.reset();
     let timesteps = scheduler.timesteps().to_vec();
@@ -116,20 +134,36 @@ pub async fn sample(
             let rows = noises.iter_mut().map(|source| source.normal([1, channels, height, width], &device));
             Tensor::cat(rows.collect(), 0)
         });
-        let done = scheduler.step(output, index, latents, noise)?;
+        let done = scheduler.step(output.clone(), index, latents, noise)?;
         latents = done.prev_sample;
+        let step = index + 1;
+        match all_finite([flat(&output), flat(&latents)]).await? {
+            [true, true] => {}
+            [true, false] => return Err(NotFinite::Scheduler { step, steps }.into()),
+            [false, _] => return Err(NotFinite::Denoiser { step, steps }.into()),
+        }
         let event = SamplingStep {
-            step: index + 1,
+            step,
             steps,
             timestep,
             latents: &latents,
             predicted_original: &done.pred_original_sample,
         };
         if on_step(event).await.is_break() {
-            return Err(SamplingError::Cancelled { step: index + 1, steps });
+            return Err(SamplingError::Cancelled { step, steps });
         }
     }
     Ok(latents)
+}
+
+/// Whether the text encoders gave finite numbers.
+async fn check_text(text: &PromptEmbeddings) -> Result<(), SamplingError> {
+    let states = flat(&text.prompt_embeds);
+    let pooled = text.pooled_prompt_embeds.as_ref().map_or_else(|| states.clone(), flat);
+    match all_finite([states, pooled]).await? {
+        [true, true] => Ok(()),
+        _ => Err(NotFinite::TextEncoder.into()),
+    }
 }
 
 /// Predictions led away from those for the negative prompt.

@@ -63,6 +63,14 @@ fn an_adapter_in_the_keys_of_kohya_matches() {
     assert_close(output(&adapter.attach(&model(), 1.0).unwrap()), expected("adapted"));
 }
 
+/// Its strength is in the metadata: rank-stabilised, with ranks and alphas by patterns.
+#[test]
+fn a_rank_stabilised_adapter_matches() {
+    let adapter = read(&fs::read(path("rslora.safetensors")).unwrap());
+    assert_close(output(&adapter.attach(&model(), 1.0).unwrap()), expected("rslora"));
+    assert_close(output(&adapter.merge(&model(), 1.0).unwrap()), expected("rslora"));
+}
+
 /// The script loads `ours.safetensors` with diffusers' own loader. Should its bytes have to change, delete it, run this
 /// test, then the script.
 #[test]

@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import convert_state_dict_to_kohya
 from make_fixtures import FIXTURES
 from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 FOLDER = FIXTURES / "lora"
@@ -34,6 +35,24 @@ def load(unet, path):
     return unet
 
 
+def rank_stabilised():
+    """An adapter whose strength is in the metadata alone: `use_rslora`, with ranks and alphas that differ by layer."""
+    unet = model()
+    patterns = {"rank_pattern": {"to_k": 4}, "alpha_pattern": {"attn1.to_q": 5, "mid_block.*to_[qk]": 6}}
+    unet.add_adapter(LoraConfig(r=2, lora_alpha=3, target_modules=["to_q", "to_k"], use_rslora=True, **patterns))
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(0.3 * torch.randn_like(parameter))
+    StableDiffusionPipeline.save_lora_weights(
+        FOLDER,
+        unet_lora_layers=get_peft_model_state_dict(unet),
+        weight_name="rslora.safetensors",
+        unet_lora_adapter_metadata=unet.peft_config["default"].to_dict(),
+    )
+    return output(unet)
+
+
 def main():
     torch.manual_seed(0)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -43,8 +62,6 @@ def main():
         for name, parameter in unet.named_parameters():
             if "lora_B" in name:
                 parameter.copy_(0.3 * torch.randn_like(parameter))
-    from peft.utils import get_peft_model_state_dict
-
     layers = get_peft_model_state_dict(unet)
     metadata = {"unet": unet.peft_config["default"].to_dict()}["unet"]
     StableDiffusionPipeline.save_lora_weights(
@@ -60,6 +77,8 @@ def main():
         found = output(load(model(), FOLDER / f"{name}.safetensors"))
         assert torch.allclose(found, outputs["adapted"], atol=1e-5), name
     assert not torch.allclose(output(model()), outputs["adapted"], atol=1e-2)
+    outputs["rslora"] = rank_stabilised()
+    assert torch.allclose(output(load(model(), FOLDER / "rslora.safetensors")), outputs["rslora"], atol=1e-5)
     if (FOLDER / "ours.safetensors").exists():
         outputs["ours"] = output(load(model(), FOLDER / "ours.safetensors"))
     else:

@@ -2,6 +2,9 @@
 
 use crate::{CriteriaError, CriteriaTree, Leaf, ids};
 
+/// The largest weight; only their ratios matter.
+const LARGEST: f64 = 1e6;
+
 /// A weight for every dimension. The default weighs all alike, whatever the tree.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DimensionWeights {
@@ -14,7 +17,7 @@ impl DimensionWeights {
     ///
     /// # Errors
     /// [`CriteriaError::UnknownId`] for a dimension that `tree` lacks; [`CriteriaError::Weight`] for a text of another
-    /// form, a weight that is negative or not finite, a dimension named twice, or nothing but zeros.
+    /// form, a weight that is negative, not finite or absurdly large, a dimension named twice, or nothing but zeros.
     pub fn parse<P: AsRef<str>>(
         tree: &CriteriaTree,
         pairs: impl IntoIterator<Item = P>,
@@ -30,8 +33,8 @@ impl DimensionWeights {
             let dimension = tree.dimensions().iter().position(|dimension| dimension.id == id);
             let dimension = dimension.ok_or_else(|| unknown_dimension(tree, id))?;
             let weight: f64 = weight.parse().map_err(|_| refused("the weight is not a number"))?;
-            if !weight.is_finite() || weight < 0.0 {
-                return Err(refused("the weight must be 0 or a positive number"));
+            if !(0.0..=LARGEST).contains(&weight) {
+                return Err(refused("the weight must be a number from 0 to 1000000"));
             }
             if named[dimension].replace(weight).is_some() {
                 return Err(refused("this dimension has a weight already"));
@@ -96,7 +99,15 @@ mod tests {
     #[test]
     fn a_weight_that_cannot_be_used_is_named() {
         let tree = CriteriaTree::embedded();
-        for pair in ["composition", "composition=heavy", "composition=-1", "composition=inf", "colour=1"] {
+        for pair in [
+            "composition",
+            "composition=heavy",
+            "composition=-1",
+            "composition=inf",
+            "composition=nan",
+            "composition=1e300",
+            "colour=1",
+        ] {
             let message = DimensionWeights::parse(tree, [pair]).expect_err(pair).to_string();
             let named = pair.split('=').next().expect("a name");
             assert!(message.contains(named), "{message}");

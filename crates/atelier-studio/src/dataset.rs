@@ -24,7 +24,9 @@ use thiserror::Error;
 /// The parts of a data set, in the shares of the method's paper: 80, 10 and 10 per cent.
 pub const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
-/// Paintings on the contact sheet.
+/// The picture with some of the paintings.
+const SHEET_NAME: &str = "contact-sheet.png";
+/// Paintings on it.
 const SHEET: u64 = 48;
 /// Pictures in a row of the contact sheet.
 const SHEET_COLUMNS: u32 = 8;
@@ -44,7 +46,7 @@ pub enum StudioError {
     /// A file could not be written.
     #[error("cannot write {}: {source}; nothing was left behind", path.display())]
     Write {
-        /// The file.
+        /// The file, in the folder.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -52,7 +54,7 @@ pub enum StudioError {
     /// A picture could not be encoded.
     #[error("cannot write {}: {source}; nothing was left behind", path.display())]
     Picture {
-        /// The file.
+        /// The file, in the folder.
         path: PathBuf,
         /// What the encoder said.
         source: ImageError,
@@ -97,48 +99,49 @@ struct Record<'a> {
     negative: &'a [String],
 }
 
-/// Paints a data set into the new folder `out`.
+/// Paints a data set into `folder`, which must be empty or not there.
 ///
-/// The bytes depend on the options alone, not on the number of threads. The folder appears when it is complete; `progress`
-/// is told paintings done and planned, from any thread, and cancels with `Break`.
+/// The bytes depend on the options alone, not on the number of threads. `progress` is told paintings done and planned, from
+/// any thread, and cancels with `Break`.
 ///
 /// # Errors
 /// [`StudioError`]; nothing is left behind.
 pub fn write_dataset(
-    out: &Path,
+    folder: &Path,
     options: DatasetOptions,
     progress: &(dyn Fn(u64, u64) -> ControlFlow<()> + Sync),
 ) -> Result<DatasetSummary, StudioError> {
-    let DatasetOptions { count, seed, size } = options;
+    let DatasetOptions { count, size, .. } = options;
     if count == 0 || !(16..=4096).contains(&size) {
         let reason =
             format!("{count} paintings of {size} pixels: at least 1 painting, 16 to 4096 pixels a side");
         return Err(StudioError::Options(reason));
     }
-    let failed = |path: &Path| {
-        let path = path.to_owned();
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(StudioError::NotEmpty { path: folder.to_owned() });
+    }
+    fill(folder, options, progress).inspect_err(|_| {
+        // All of it is ours: the folder was empty.
+        for split in SPLITS {
+            let _ = fs::remove_dir_all(folder.join(split));
+        }
+        let _ = fs::remove_file(folder.join(SHEET_NAME));
+    })
+}
+
+/// Fills the empty `folder`.
+fn fill(
+    folder: &Path,
+    options: DatasetOptions,
+    progress: &(dyn Fn(u64, u64) -> ControlFlow<()> + Sync),
+) -> Result<DatasetSummary, StudioError> {
+    let DatasetOptions { count, seed, size } = options;
+    let failed = |name: &str| {
+        let path = PathBuf::from(name);
         move |source| StudioError::Write { path, source }
     };
-    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(StudioError::NotEmpty { path: out.to_owned() });
-    }
-    let parent = match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(failed(parent))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // tempfile's default hides the folder from others, even after it took its final name.
-        builder.permissions(fs::Permissions::from_mode(0o777));
-    }
-    let temporary = builder.tempdir_in(parent).map_err(failed(parent))?;
     for split in SPLITS {
-        let folder = temporary.path().join(split);
-        fs::create_dir(&folder).map_err(failed(&folder))?;
+        fs::create_dir_all(folder.join(split)).map_err(failed(split))?;
     }
     let studio = Studio { seed, size };
     let done = AtomicU64::new(0);
@@ -146,8 +149,8 @@ pub fn write_dataset(
         let painting = studio.painting(index);
         let split = split_of(index);
         let file_name = format!("{index:06}.png");
-        let path = temporary.path().join(SPLITS[split]).join(&file_name);
-        painting.image.save(&path).map_err(|source| picture_error(path, source))?;
+        let name = format!("{}/{file_name}", SPLITS[split]);
+        painting.image.save(folder.join(&name)).map_err(|source| picture_error(&name, source))?;
         let record = Record {
             file_name,
             text: &painting.caption,
@@ -175,20 +178,16 @@ pub fn write_dataset(
         sheet.extend(image);
     }
     for (split, lines) in SPLITS.into_iter().zip(metadata) {
-        let path = temporary.path().join(split).join("metadata.jsonl");
+        let name = format!("{split}/metadata.jsonl");
         let write = || {
-            let mut file = fs::File::create(&path)?;
+            let mut file = fs::File::create(folder.join(&name))?;
             file.write_all(lines.as_bytes())?;
             file.sync_all()
         };
-        write().map_err(failed(&path))?;
+        write().map_err(failed(&name))?;
     }
-    let path = temporary.path().join("contact-sheet.png");
-    contact_sheet(&sheet, SHEET_COLUMNS).save(&path).map_err(|source| picture_error(path, source))?;
-    if out.is_dir() {
-        fs::remove_dir(out).map_err(failed(out))?;
-    }
-    fs::rename(temporary.keep(), out).map_err(failed(out))?;
+    let sheet = contact_sheet(&sheet, SHEET_COLUMNS);
+    sheet.save(folder.join(SHEET_NAME)).map_err(|source| picture_error(SHEET_NAME, source))?;
     Ok(summary)
 }
 
@@ -201,7 +200,8 @@ fn split_of(index: u64) -> usize {
     }
 }
 
-fn picture_error(path: PathBuf, source: ImageError) -> StudioError {
+fn picture_error(name: &str, source: ImageError) -> StudioError {
+    let path = PathBuf::from(name);
     match source {
         ImageError::IoError(source) => StudioError::Write { path, source },
         source => StudioError::Picture { path, source },

@@ -1,14 +1,14 @@
-//! Files and folders that appear whole or not at all.
+//! Files that appear whole or not at all.
 //!
 //! New content goes to a temporary neighbour, is flushed to the disk and takes the final name in one move. A full disk or
-//! a crash on the way leaves what was there before.
+//! a crash on the way leaves what was there before. Which names may be taken is decided in [`crate::output`].
 
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
-use tempfile::{Builder, TempDir};
+use tempfile::{Builder, NamedTempFile};
 use thiserror::Error;
 
 /// An output could not be written; what was there before is untouched.
@@ -22,6 +22,12 @@ pub enum AtomicError {
         /// What the system said.
         source: io::Error,
     },
+    /// The name of a new file is taken.
+    #[error("{} exists already, and is left as it is", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
     /// The path is a root or ends in `..`.
     #[error("cannot write {}: the path has no file name", path.display())]
     Name {
@@ -30,7 +36,10 @@ pub enum AtomicError {
     },
 }
 
-/// Writes the file at `path` with `write`; missing parent folders are created.
+/// The beginning of the names of everything that is not complete.
+pub(crate) const PARTIAL: &str = ".partial-";
+
+/// Writes the file at `path` with `write`, in place of one that may be there; missing parent folders are created.
 ///
 /// # Errors
 /// [`AtomicError`] names `path`; the temporary file is removed and an earlier file kept.
@@ -40,68 +49,61 @@ pub fn write_file(
 ) -> Result<(), AtomicError> {
     let failed = |source| AtomicError::Write { path: path.to_owned(), source };
     let parent = parent_of(path)?;
-    fs::create_dir_all(parent).map_err(failed)?;
-    let write_and_rename = || {
-        // `make_in` instead of `tempfile_in`: the result has the permissions of any other new file.
-        let temporary = Builder::new().prefix(".partial-").make_in(parent, |name| File::create_new(name))?;
-        let mut buffer = BufWriter::new(temporary.as_file());
-        write(&mut buffer)?;
-        buffer.flush()?;
-        drop(buffer);
-        temporary.as_file().sync_all()?;
-        temporary.persist(path)?;
-        sync_directory(parent)
+    let temporary = temporary_file(parent, write).map_err(failed)?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
+    sync_directory(parent).map_err(failed)
+}
+
+/// As [`write_file`], but only where there is nothing at `path` yet: of several programs that try the same name at once,
+/// one gets it.
+///
+/// # Errors
+/// [`AtomicError::Exists`] if the name is taken; otherwise as [`write_file`].
+pub fn create_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), AtomicError> {
+    let failed = |source| AtomicError::Write { path: path.to_owned(), source };
+    // Of folders on the way, the same error says something else.
+    let taken = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => AtomicError::Exists { path: path.to_owned() },
+        _ => failed(source),
     };
-    write_and_rename().map_err(failed)
-}
-
-/// Makes an empty folder beside `path`, to be filled and handed to [`replace_directory`]; dropped, it is deleted.
-///
-/// # Errors
-/// [`AtomicError`] names `path`.
-pub fn temporary_directory(path: &Path) -> Result<TempDir, AtomicError> {
-    let failed = |source| AtomicError::Write { path: path.to_owned(), source };
     let parent = parent_of(path)?;
-    fs::create_dir_all(parent).map_err(failed)?;
-    let mut builder = Builder::new();
-    builder.prefix(".partial-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The default of `tempfile` hides the folder from others, even after it took its final name.
-        builder.permissions(fs::Permissions::from_mode(0o777));
-    }
-    builder.tempdir_in(parent).map_err(failed)
-}
-
-/// Moves the folder `temporary` to `path`, in place of a folder that may be there.
-///
-/// Both must be on one file system: make `temporary` with [`temporary_directory`].
-///
-/// # Errors
-/// [`AtomicError`] names `path`; an earlier folder is put back.
-pub fn replace_directory(temporary: &Path, path: &Path) -> Result<(), AtomicError> {
-    let failed = |source| AtomicError::Write { path: path.to_owned(), source };
-    let parent = parent_of(path)?;
-    sync_tree(temporary).map_err(failed)?;
-    if !path.exists() {
-        fs::rename(temporary, path).map_err(failed)?;
-    } else {
-        let aside = temporary_directory(path)?;
-        let earlier = aside.path().join("earlier");
-        fs::rename(path, &earlier).map_err(failed)?;
-        if let Err(source) = fs::rename(temporary, path) {
-            if fs::rename(&earlier, path).is_err() {
-                // Not deleted with the temporary folder: it is the only copy.
-                let _ = aside.keep();
-            }
-            return Err(failed(source));
+    let temporary = temporary_file(parent, write).map_err(failed)?;
+    match temporary.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Err(taken(error.error)),
+        // Some file systems, such as that of memory cards, can neither link files nor rename without replacing: there the
+        // name is taken by an empty file first.
+        Err(error) => {
+            File::create_new(path).map_err(taken)?;
+            error.file.persist(path).map_err(|error| {
+                let _ = fs::remove_file(path);
+                failed(error.error)
+            })?;
         }
     }
     sync_directory(parent).map_err(failed)
 }
 
-fn parent_of(path: &Path) -> Result<&Path, AtomicError> {
+/// A complete file in `parent` that has no name to last yet.
+fn temporary_file(
+    parent: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<NamedTempFile<File>> {
+    fs::create_dir_all(parent)?;
+    // `make_in` instead of `tempfile_in`: the result has the permissions of any other new file.
+    let temporary = Builder::new().prefix(PARTIAL).make_in(parent, |name| File::create_new(name))?;
+    let mut buffer = BufWriter::new(temporary.as_file());
+    write(&mut buffer)?;
+    buffer.flush()?;
+    drop(buffer);
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+pub(crate) fn parent_of(path: &Path) -> Result<&Path, AtomicError> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(_)) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
         (Some(parent), Some(_)) => Ok(parent),
@@ -109,7 +111,8 @@ fn parent_of(path: &Path) -> Result<&Path, AtomicError> {
     }
 }
 
-fn sync_tree(directory: &Path) -> io::Result<()> {
+/// Flushes everything in `directory` to the disk.
+pub(crate) fn sync_tree(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
@@ -122,7 +125,7 @@ fn sync_tree(directory: &Path) -> io::Result<()> {
 }
 
 /// A rename is on the disk when its folder is; only Unix lets a folder be opened for that.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
@@ -171,40 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_replaced_as_a_whole() {
+    fn a_new_name_is_taken_once() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("model");
-        for name in ["old.bin", "new.bin"] {
-            let temporary = temporary_directory(&path).expect("made");
-            fs::create_dir(temporary.path().join("part")).expect("made");
-            fs::write(temporary.path().join("part").join(name), name).expect("written");
-            replace_directory(&temporary.keep(), &path).expect("moved");
-        }
-        assert_eq!(names(&path.join("part")), ["new.bin"]);
-        assert_eq!(names(folder.path()), ["model"]);
-    }
-
-    #[test]
-    fn a_missing_temporary_folder_keeps_the_earlier_one() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("model");
-        fs::create_dir(&path).expect("made");
-        fs::write(path.join("weights"), "earlier").expect("written");
-        let error = replace_directory(&folder.path().join("absent"), &path).expect_err("nothing to move");
-        assert!(error.to_string().contains("model"), "{error}");
-        assert_eq!(names(&path), ["weights"]);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_replaced_folder_is_as_readable_as_its_neighbours() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().expect("a folder");
-        let ordinary = folder.path().join("ordinary");
-        fs::create_dir(&ordinary).expect("made");
-        let path = folder.path().join("model");
-        replace_directory(&temporary_directory(&path).expect("made").keep(), &path).expect("moved");
-        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode();
-        assert_eq!(mode(&path), mode(&ordinary));
+        let path = folder.path().join("a/file.txt");
+        create_file(&path, |writer| writer.write_all(b"first")).expect("written");
+        let error = create_file(&path, |writer| writer.write_all(b"second")).expect_err("the name is taken");
+        assert!(matches!(error, AtomicError::Exists { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&path).expect("readable"), "first");
+        assert_eq!(names(&folder.path().join("a")), ["file.txt"]);
     }
 }

@@ -18,7 +18,7 @@ use std::{
 use xxhash_rust::xxh3::Xxh3;
 
 /// Changes whenever the same sources would give other tensors: another filter for resized pictures, for instance.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// One folder of the cache: the tensors of one encoder.
 #[derive(Debug)]

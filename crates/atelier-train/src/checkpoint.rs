@@ -5,43 +5,49 @@
 //!   model.safetensors       weights by parameter path
 //!   optimizer.safetensors   AdamW's moments: first.PATH, second.PATH
 //!   ema.safetensors         averages, if the run has them
-//!   state.json              step, position in the data, position in the noise
+//!   state.json              step, positions in data and noise, the run, what is trained, sizes and hashes of the files
 //! ```
 
+mod list;
+mod state;
+mod subject;
+mod tensors;
+
+pub use list::{find, latest, numbered};
+pub use state::{Progress, State};
+pub use subject::{Subject, base_fingerprint};
+
 use crate::{
-    atomic::replace_directory,
-    batches,
+    atomic,
     error::TrainError,
     optimizer::{NamedTensors, to_device, to_host},
+    output::{Entry, temporary_folder},
 };
-use atelier_core::noise::NoisePosition;
 use burn::tensor::Device;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
+use tensors::{check, decode, encode};
 
-/// Where a run stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Optimiser steps done.
-    pub step: u64,
-    /// Which stage of the run wrote it, such as `cpo`: another stage's checkpoint is refused.
-    pub stage: String,
-    /// The order of examples.
-    pub order: batches::Position,
-    /// The noise of timesteps, latents and prompts.
-    pub noise: NoisePosition,
-}
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const EMA: &str = "ema.safetensors";
+const STATE: &str = "state.json";
+
+/// All that Atelier writes into a checkpoint's folder.
+const FILES: [&str; 4] = [MODEL, OPTIMIZER, EMA, STATE];
 
 /// What a checkpoint holds, on the device.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     /// Where the run stands.
     pub progress: Progress,
+    /// The run that wrote it; none in those of earlier versions.
+    pub run: Option<String>,
+    /// What is trained; none in those of earlier versions.
+    pub subject: Option<Subject>,
     /// Weights.
     pub model: NamedTensors,
     /// First and second moments.
@@ -50,37 +56,65 @@ pub struct Checkpoint {
     pub ema: Option<NamedTensors>,
 }
 
+/// What a checkpoint must be of, for a run to go on from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The stage of the run.
+    pub stage: &'a str,
+    /// Its `--max-train-steps`.
+    pub steps: u64,
+    /// What it trains.
+    pub subject: &'a Subject,
+    /// The number of elements of each of its parameters.
+    pub sizes: &'a BTreeMap<String, usize>,
+}
+
 impl Checkpoint {
-    /// Writes `checkpoint-STEP` into `folder` in one move and deletes the oldest beyond `limit`.
+    /// Writes `checkpoint-STEP` into `folder` in one move and deletes the oldest of this run beyond `limit`.
     ///
     /// # Errors
-    /// [`TrainError::Checkpoint`] or [`TrainError::Atomic`]; earlier checkpoints stay as they were.
+    /// [`TrainError::Checkpoint`] names the file; earlier checkpoints stay as they were, and so does whatever else has the
+    /// name.
     pub fn save(&self, folder: &Path, limit: usize) -> Result<PathBuf, TrainError> {
         let path = folder.join(format!("checkpoint-{:06}", self.progress.step));
         let failed = |reason: String| TrainError::Checkpoint { path: path.clone(), reason };
         fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
-        let temporary = tempfile::Builder::new()
-            .prefix(".checkpoint-")
-            .tempdir_in(folder)
-            .map_err(|error| failed(error.to_string()))?;
+        let temporary = temporary_folder(folder).map_err(|error| failed(error.to_string()))?;
         let write = |name: &str, bytes: Vec<u8>| {
-            fs::write(temporary.path().join(name), bytes).map_err(|error| failed(format!("{name}: {error}")))
+            fs::write(temporary.path().join(name), &bytes).map_err(|error| {
+                failed(format!("cannot write {name}: {error}; earlier checkpoints are untouched"))
+            })?;
+            Ok::<_, TrainError>((name.to_owned(), Entry::of(&bytes)))
         };
         let (first, second) = &self.moments;
         let prefixed = |prefix: &str, tensors: &NamedTensors| -> Vec<(String, Vec<f32>)> {
             to_host(tensors).into_iter().map(|(name, value)| (format!("{prefix}.{name}"), value)).collect()
         };
         let moments = prefixed("first", first).into_iter().chain(prefixed("second", second)).collect();
-        write("model.safetensors", encode(&to_host(&self.model)).map_err(failed)?)?;
-        write("optimizer.safetensors", encode(&moments).map_err(failed)?)?;
+        let mut files = BTreeMap::from([
+            write(MODEL, encode(&to_host(&self.model)).map_err(failed)?)?,
+            write(OPTIMIZER, encode(&moments).map_err(failed)?)?,
+        ]);
         if let Some(ema) = &self.ema {
-            write("ema.safetensors", encode(&to_host(ema)).map_err(failed)?)?;
+            files.extend([write(EMA, encode(&to_host(ema)).map_err(failed)?)?]);
         }
-        let state = serde_json::to_vec_pretty(&self.progress).map_err(|error| failed(error.to_string()))?;
-        write("state.json", state)?;
-        replace_directory(&temporary.keep(), &path)?;
-        for old in list(folder).into_iter().rev().skip(limit.max(1)) {
-            fs::remove_dir_all(&old).map_err(|error| failed(format!("{}: {error}", old.display())))?;
+        let state = State {
+            progress: self.progress.clone(),
+            run: self.run.clone(),
+            subject: self.subject.clone(),
+            files,
+        };
+        let state = serde_json::to_vec_pretty(&state).map_err(|error| failed(error.to_string()))?;
+        write(STATE, state)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(failed("something else has this name; move it away".to_owned()));
+        }
+        let moved = atomic::sync_tree(temporary.path())
+            .and_then(|()| fs::rename(temporary.path(), &path))
+            .and_then(|()| atomic::sync_directory(folder));
+        moved.map_err(|error| failed(format!("{error}; earlier checkpoints are untouched")))?;
+        if let Some(run) = &self.run {
+            list::prune(folder, run, limit)?;
         }
         Ok(path)
     }
@@ -88,21 +122,20 @@ impl Checkpoint {
     /// Reads the checkpoint at `path` onto `device`.
     ///
     /// # Errors
-    /// [`TrainError::Checkpoint`] names the file that is missing or broken, or the stage that wrote it.
-    pub fn load(path: &Path, stage: &str, device: &Device) -> Result<Self, TrainError> {
+    /// [`TrainError::Checkpoint`] names the file that is missing or broken, or what in it is not of the run that would go on.
+    pub fn load(path: &Path, expected: Expected<'_>, device: &Device) -> Result<Self, TrainError> {
         let failed = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
-        let read = |name: &str| fs::read(path.join(name)).map_err(|error| failed(format!("{name}: {error}")));
-        let state = read("state.json")?;
-        let progress: Progress =
-            serde_json::from_slice(&state).map_err(|error| failed(format!("state.json: {error}")))?;
-        if progress.stage != stage {
-            return Err(failed(format!("was written by {}, this run is {stage}", progress.stage)));
-        }
+        let Expected { stage, steps, subject, sizes } = expected;
+        let state = State::read(path)?;
+        state.check(stage, steps, subject).map_err(failed)?;
         let tensors = |name: &str| {
-            let values = decode(&read(name)?).map_err(|error| failed(format!("{name}: {error}")))?;
-            Ok::<_, TrainError>(values)
+            let bytes = fs::read(path.join(name)).map_err(|error| failed(format!("{name}: {error}")))?;
+            state.check_file(name, &bytes).map_err(failed)?;
+            decode(&bytes).map_err(|error| failed(format!("{name}: {error}")))
         };
-        let mut moments = tensors("optimizer.safetensors")?;
+        let model = tensors(MODEL)?;
+        check(&model, sizes, true).map_err(|problem| failed(format!("{MODEL} {problem}")))?;
+        let mut moments = tensors(OPTIMIZER)?;
         let mut take = |prefix: &str| -> BTreeMap<String, Vec<f32>> {
             let names: Vec<String> =
                 moments.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
@@ -112,76 +145,35 @@ impl Checkpoint {
                 .collect()
         };
         let (first, second) = (take("first."), take("second."));
-        let ema =
-            if path.join("ema.safetensors").is_file() { Some(tensors("ema.safetensors")?) } else { None };
-        Ok(Self {
-            progress,
-            model: to_device(&tensors("model.safetensors")?, device),
-            moments: (to_device(&first, device), to_device(&second, device)),
-            ema: ema.map(|values| to_device(&values, device)),
-        })
-    }
-}
-
-/// The checkpoint that `resume` names: `latest` in `folder`, or a folder of its own.
-///
-/// # Errors
-/// [`TrainError::Checkpoint`] if there is none.
-pub fn find(folder: &Path, resume: &str) -> Result<PathBuf, TrainError> {
-    if resume == "latest" {
-        return list(folder).pop().ok_or_else(|| TrainError::Checkpoint {
-            path: folder.to_owned(),
-            reason: "no checkpoint-… folder to resume from; start without --resume-from-checkpoint"
-                .to_owned(),
-        });
-    }
-    let candidates = [PathBuf::from(resume), folder.join(resume)];
-    candidates.into_iter().find(|path| path.join("state.json").is_file()).ok_or_else(|| {
-        TrainError::Checkpoint {
-            path: PathBuf::from(resume),
-            reason: "is not a checkpoint: no state.json in it".to_owned(),
+        let problem = if let Some(name) = moments.keys().next() {
+            Some(format!("has {name}, which is no moment of AdamW"))
+        } else if state.progress.step > 0 && first.is_empty() {
+            Some("has no moments of AdamW, so the run cannot go on from where it was".to_owned())
+        } else {
+            // Parameters that are not trained have none, but a moment never comes alone.
+            let sizes_of_first = first.iter().map(|(name, values)| (name.clone(), values.len())).collect();
+            check(&first, sizes, false).and_then(|()| check(&second, &sizes_of_first, true)).err()
+        };
+        if let Some(problem) = problem {
+            return Err(failed(format!("{OPTIMIZER} {problem}")));
         }
-    })
-}
-
-/// All checkpoints in `folder`, oldest first.
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_checkpoint = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok())
-    };
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_checkpoint).collect();
-    found.sort();
-    found
-}
-
-fn encode(tensors: &BTreeMap<String, Vec<f32>>) -> Result<Vec<u8>, String> {
-    let bytes: Vec<(&String, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
-        .collect();
-    let views = bytes
-        .iter()
-        .map(|(name, bytes)| {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)
-                .map_err(|error| error.to_string())?;
-            Ok((name.as_str(), view))
+        let ema = if path.join(EMA).is_file() || state.files.contains_key(EMA) {
+            let ema = tensors(EMA)?;
+            check(&ema, sizes, true).map_err(|problem| failed(format!("{EMA} {problem}")))?;
+            Some(to_device(&ema, device))
+        } else {
+            None
+        };
+        Ok(Self {
+            model: to_device(&model, device),
+            moments: (to_device(&first, device), to_device(&second, device)),
+            ema,
+            progress: state.progress,
+            run: state.run,
+            subject: state.subject,
         })
-        .collect::<Result<Vec<_>, String>>()?;
-    safetensors::serialize(views, None).map_err(|error| error.to_string())
+    }
 }
 
-fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Vec<f32>>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-    file.tensors()
-        .into_iter()
-        .map(|(name, view)| {
-            if view.dtype() != Dtype::F32 {
-                return Err(format!("{name} is {:?}, not F32", view.dtype()));
-            }
-            let words = view.data().chunks_exact(4);
-            Ok((name, words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()))
-        })
-        .collect()
-}
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,14 @@ impl ModelFiles for CompletedFolder<'_> {
         self.source(path).contains(path)
     }
 
+    fn names(&self, folder: &str) -> Vec<String> {
+        self.source(folder).names(folder)
+    }
+
+    fn mentioned(&self, folder: &str, name: &str) -> Result<String, PipelineError> {
+        self.source(folder).mentioned(folder, name)
+    }
+
     fn weights(&self, path: &str) -> Result<WeightsFile, PipelineError> {
         self.source(path).weights(path)
     }
@@ -64,6 +72,9 @@ mod tests {
         assert_eq!(completed.read("unet/config.json").expect("own"), b"own");
         assert_eq!(completed.read("vae/config.json").expect("the base's"), b"base");
         assert!(!completed.contains("unet/other.safetensors"), "weights of two models would mix");
+        assert_eq!(completed.names("unet"), ["config.json"]);
+        assert_eq!(completed.names("vae"), ["config.json"]);
+        assert!(completed.mentioned("unet", "../vae/config.json").is_err());
         fs::write(folder.path().join("model_index.json"), "own").expect("written");
         assert!(CompletedFolder::new(folder.path(), &base).is_none(), "whole models need no base");
     }

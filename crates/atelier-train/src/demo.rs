@@ -1,13 +1,13 @@
 //! The main job from end to end, on embedded data: teach, align, compare, explain.
 
 use crate::{
-    atomic,
     device::DeviceChoice,
     error::TrainError,
     evaluation::{evaluate, unjudged_sides},
-    explanations::{AnnotatedPicture, CALIBRATION, PictureExplainer, write_calibration},
+    explanations::{AnnotatedPicture, CALIBRATION, PictureExplainer, calibration_file, write_calibration},
     metrics,
     options::{Granularity, StabilisationKind, TrainOptions},
+    output::{OutputError, OutputFolder},
     painter::{PaintOptions, paint, reconstruct},
     report::{self, ExplainedPair, LossCurve, Report, Timing},
     run,
@@ -22,7 +22,6 @@ use image::RgbImage;
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -95,7 +94,8 @@ const CAPTIONS: u64 = 2 << 32;
 
 /// Runs the demo with the embedded base model `base` (its files by relative path); gives the path of `report.html`.
 ///
-/// Everything appears in `options.out` at once when it is complete; an earlier demo there is replaced.
+/// Everything appears in `options.out` at once when it is complete; an earlier demo there is replaced if nobody has changed
+/// anything in it.
 ///
 /// # Errors
 /// [`TrainError`]; nothing is left behind.
@@ -105,14 +105,37 @@ pub fn demo(
     tree: &CriteriaTree,
     events: &mut Events<'_>,
 ) -> Result<(PathBuf, Report), TrainError> {
-    refuse_foreign_folder(&options.out)?;
+    run_demo(options, base, tree, events).map_err(|error| match error {
+        // Checkpoints of its trainings go with the temporary folder.
+        error if error.is_cancelled() => TrainError::cancelled(),
+        TrainError::AfterCheckpoint { source, .. } => *source,
+        error => error,
+    })
+}
+
+fn run_demo(
+    options: &DemoOptions,
+    base: &BTreeMap<String, Vec<u8>>,
+    tree: &CriteriaTree,
+    events: &mut Events<'_>,
+) -> Result<(PathBuf, Report), TrainError> {
     let started = Instant::now();
     let plan = Plan::new(options.quick);
-    let temporary = atomic::temporary_directory(&options.out)?;
-    let folder = temporary.path();
+    // Asked before anything is written: who interrupts from here on has it cleaned up.
+    let beginning =
+        TrainEvent::Preparing { what: "painting".to_owned(), done: 0, total: plan.paintings as usize };
+    if events(beginning).is_break() {
+        return Err(TrainError::cancelled());
+    }
+    let output = OutputFolder::prepare(&options.out).map_err(|error| match error {
+        // The name has a default, and can be chosen.
+        OutputError::Occupied { .. } => TrainError::Option(format!("{error}; --out names one")),
+        error => error.into(),
+    })?;
+    let folder = output.path();
     let device = options.device.device()?;
     for (name, bytes) in base {
-        atomic::write_file(&folder.join("base").join(name), |writer| writer.write_all(bytes))?;
+        output.write(&format!("base/{name}"), |writer| writer.write_all(bytes))?;
     }
     let mut timings = Vec::new();
     let mut lap = Instant::now();
@@ -168,13 +191,13 @@ pub fn demo(
         ExplanationOptions { draws: plan.draws, ..ExplanationOptions::default() },
     );
     calibrate(&mut explainer, &plan, options.seed, events)?;
-    write_calibration(&auxiliary_folder.join(CALIBRATION), explainer.calibration())?;
+    write_calibration(&calibration_file(&auxiliary_folder.join(CALIBRATION))?, explainer.calibration())?;
     let chosen = most_changed(&found[0].labels, &found[1].labels, plan.explained);
     let mut explained = Vec::new();
     for (done, index) in chosen.into_iter().enumerate() {
         let event = TrainEvent::Preparing { what: "explaining".to_owned(), done, total: plan.explained };
         if events(event).is_break() {
-            return Err(TrainError::Interrupted { step: 0 });
+            return Err(TrainError::cancelled());
         }
         let leaves = leaves_to_explain(&found[0].labels[index], &found[1].labels[index], plan.leaves);
         let explain = |picture: &RgbImage| {
@@ -215,21 +238,8 @@ pub fn demo(
         seconds: started.elapsed().as_secs_f64(),
     };
     report::write(folder, &report, tree, &before, &after)?;
-    atomic::replace_directory(&temporary.keep(), &options.out)?;
+    output.publish()?;
     Ok((options.out.join("report.html"), report))
-}
-
-/// An earlier demo may be replaced, anything else may not.
-fn refuse_foreign_folder(out: &Path) -> Result<(), TrainError> {
-    let holds_something = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-    if holds_something && !out.join("report.json").is_file() {
-        let reason = format!(
-            "{} is not empty and holds no earlier demo; name another folder with --out",
-            out.display()
-        );
-        return Err(TrainError::Option(reason));
-    }
-    Ok(())
 }
 
 fn paint_data(folder: &Path, plan: &Plan, seed: u64, events: &mut Events<'_>) -> Result<(), TrainError> {
@@ -283,7 +293,7 @@ fn alignment_options(options: &DemoOptions, folder: &Path, plan: &Plan, auxiliar
         output_dir: folder.join("aligned"),
         max_train_steps: plan.cpo_steps,
         learning_rate: 1e-3,
-        beta: 200.0,
+        beta: Some(200.0),
         // The norm ratio, the default, found more negative attributes on this model, not fewer.
         stabilisation: StabilisationKind::Constant,
         granularity: Granularity::Pairs,

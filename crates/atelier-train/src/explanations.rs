@@ -1,12 +1,12 @@
 //! Explaining whole pictures: which leaves to ask for, calibration, and maps to look at.
 
 use crate::{
-    atomic, error::TrainError, framing::Framing, imagefolder, painter::suited_size, trainer::device_of,
+    error::TrainError, framing::Framing, imagefolder, output::OutputFile, painter::suited_size,
+    trainer::device_of,
 };
 use atelier_core::{
     explanation::{
-        Calibration, Explainer, ExplanationError, ExplanationOptions, LeafExplanation, NodeSummary,
-        leaf_prompts, summarise,
+        Calibration, Explainer, ExplanationOptions, LeafExplanation, NodeSummary, leaf_prompts, summarise,
     },
     json::without_byte_order_mark,
     picture::to_tensor,
@@ -88,7 +88,7 @@ impl<'a> PictureExplainer<'a> {
     /// told the pictures done, and stops with `Break`.
     ///
     /// # Errors
-    /// [`TrainError`] if a picture cannot be had, or the model or the device fails; [`TrainError::Interrupted`].
+    /// [`TrainError`] if a picture cannot be had, or the model or the device fails; [`TrainError::Cancelled`].
     pub fn calibrate(
         &mut self,
         examples: impl IntoIterator<Item = Result<AnnotatedPicture, TrainError>>,
@@ -104,7 +104,7 @@ impl<'a> PictureExplainer<'a> {
                 observations.push((leaf.leaf, leaf.evidence, positive));
             }
             if progress(done + 1).is_break() {
-                return Err(TrainError::Interrupted { step: 0 });
+                return Err(TrainError::cancelled());
             }
         }
         self.calibration = Calibration::fit_held_out(&observations);
@@ -114,7 +114,7 @@ impl<'a> PictureExplainer<'a> {
     /// Explains `image`, of the model's size, by the given leaves. `progress` is told the leaves done, and stops with `Break`.
     ///
     /// # Errors
-    /// [`TrainError`] for an unknown leaf, or if the model or the device fails; [`TrainError::Interrupted`].
+    /// [`TrainError`] for an unknown leaf, or if the model or the device fails; [`TrainError::Cancelled`].
     pub fn explain(
         &self,
         image: &RgbImage,
@@ -137,11 +137,9 @@ impl<'a> PictureExplainer<'a> {
     ) -> Result<Vec<LeafExplanation>, TrainError> {
         let device = device_of(&self.auxiliary.denoiser);
         let schedule = self.auxiliary.noise_schedule()?;
-        let failed = |error: ExplanationError| TrainError::DeviceLost(error.to_string());
         let kind = self.auxiliary.scheduler_config.diffusion()?.prediction_type;
         let explainer =
-            Explainer::new(&self.auxiliary.denoiser, &schedule, kind, &self.calibration, self.options)
-                .map_err(failed)?;
+            Explainer::new(&self.auxiliary.denoiser, &schedule, kind, &self.calibration, self.options)?;
         let (width, height) = (image.width() as usize, image.height() as usize);
         let sizes = [SizeConditions::whole(height, width)];
         let noisy = explainer.picture(&self.auxiliary.encode_pictures(to_tensor([image], &device)));
@@ -157,9 +155,9 @@ impl<'a> PictureExplainer<'a> {
                     leaf_prompts(caption, [&leaf.positive.phrase, &leaf.negative.phrase]);
                 let (positive, negative) = (embeddings(&positive)?, embeddings(&negative)?);
                 let found = explainer.leaf(&noisy, id, &positive, &negative);
-                let found = futures_lite::future::block_on(found).map_err(failed)?;
+                let found = futures_lite::future::block_on(found)?;
                 if progress(done + 1).is_break() {
-                    return Err(TrainError::Interrupted { step: 0 });
+                    return Err(TrainError::cancelled());
                 }
                 Ok(found)
             })
@@ -193,12 +191,20 @@ pub fn read_calibration(path: &Path) -> Result<Calibration, TrainError> {
         .map_err(|error| failed(format!("is no calibration: {error}")))
 }
 
-/// Writes `calibration` to `path` in one move.
+/// The place of a calibration at `path`: nothing, or an earlier calibration.
 ///
 /// # Errors
-/// [`TrainError::Atomic`] for a disk that is full; an earlier file is untouched.
-pub fn write_calibration(path: &Path, calibration: &Calibration) -> Result<(), TrainError> {
-    Ok(atomic::write_file(path, |writer| {
+/// [`TrainError::Output`] for another file there, and for a place that cannot be written.
+pub fn calibration_file(path: &Path) -> Result<OutputFile, TrainError> {
+    Ok(OutputFile::prepare(path, "calibration", |path| read_calibration(path).is_ok())?)
+}
+
+/// Writes `calibration` to its place in one move.
+///
+/// # Errors
+/// [`TrainError::Output`] for a disk that is full; an earlier file is untouched.
+pub fn write_calibration(file: &OutputFile, calibration: &Calibration) -> Result<(), TrainError> {
+    Ok(file.write(|writer| {
         serde_json::to_writer_pretty(&mut *writer, calibration)?;
         writer.write_all(b"\n")
     })?)
@@ -239,7 +245,7 @@ mod tests {
         let message = read_calibration(&path).expect_err("nothing there").to_string();
         assert!(message.contains(CALIBRATION) && message.contains("atelier calibrate"), "{message}");
         let calibration = Calibration::fit([("a", 0.3, true), ("a", -0.2, false), ("b", 0.1, true)]);
-        write_calibration(&path, &calibration).expect("written");
+        write_calibration(&calibration_file(&path).expect("a place"), &calibration).expect("written");
         assert_eq!(read_calibration(&path).expect("a calibration"), calibration);
         fs::write(&path, "{}").expect("written");
         assert!(read_calibration(&path).expect_err("no keys").to_string().contains("is no calibration"));

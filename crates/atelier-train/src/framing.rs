@@ -3,7 +3,6 @@
 use crate::{buckets::Buckets, error::TrainError, imagefolder};
 use atelier_core::{picture::resized_part, pipeline::SizeConditions};
 use image::{RgbImage, imageops};
-use rayon::prelude::*;
 use std::path::Path;
 
 /// Cutting this share of a picture away goes unnoticed; cutting more may change its composition.
@@ -115,14 +114,13 @@ impl Framing {
 /// # Errors
 /// [`TrainError::ImageFolder`] names a picture that cannot be read.
 pub fn frame(pictures: &[(&Path, &str)], options: &FramingOptions) -> Result<Vec<Framing>, TrainError> {
-    pictures
-        .par_iter()
-        .map(|(path, caption)| {
-            let original = imagefolder::dimensions(path)?;
-            let flips = options.flips && !names_a_side(caption);
-            Ok(Framing::new(original, options.buckets.choose(original), options.crops, flips))
-        })
-        .collect()
+    let paths: Vec<&Path> = pictures.iter().map(|(path, _)| *path).collect();
+    let sizes = imagefolder::all_dimensions(&paths)?;
+    let framings = pictures.iter().zip(sizes).map(|((_, caption), original)| {
+        let flips = options.flips && !names_a_side(caption);
+        Framing::new(original, options.buckets.choose(original), options.crops, flips)
+    });
+    Ok(framings.collect())
 }
 
 /// Whether a mirror image would contradict `caption`.

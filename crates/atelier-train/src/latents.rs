@@ -70,7 +70,7 @@ impl LatentCache {
     /// memory. An interrupted run has lost nothing of them.
     ///
     /// # Errors
-    /// [`TrainError::ImageFolder`] names a picture that cannot be read; [`TrainError::Interrupted`] on a break;
+    /// [`TrainError::ImageFolder`] names a picture that cannot be read; [`TrainError::Cancelled`] on a break;
     /// [`TrainError::DeviceLost`]; [`TrainError::Atomic`] if the cache cannot be written.
     pub fn encode(
         pictures: &[Framed<'_>],
@@ -97,6 +97,15 @@ impl LatentCache {
             let (cached, encoded) = (pictures.len() - missing.len(), missing.len());
             tracing::info!(dir = %dir.display(), cached, encoded, "pictures with latents");
         }
+        let unseen: Vec<&Path> = missing.iter().map(|&index| pictures[index].path).collect();
+        let mut checking = |done| {
+            let what = "checking pictures".to_owned();
+            events(TrainEvent::Preparing { what, done, total: unseen.len() })
+        };
+        // All of them before the first is encoded, which may take hours.
+        if imagefolder::check(&unseen, &mut checking)?.is_break() {
+            return Err(TrainError::Interrupted { step: 0 });
+        }
         let most_views = pictures.iter().map(|picture| picture.framing.views().len()).max().unwrap_or(1);
         let mut done = 0;
         for chunk in missing.chunks((CHUNK / most_views).max(1)) {
@@ -117,7 +126,10 @@ impl LatentCache {
             done += chunk.len();
             let what = "encoding pictures".to_owned();
             if events(TrainEvent::Preparing { what, done, total: missing.len() }).is_break() {
-                return Err(TrainError::Interrupted { step: 0 });
+                return Err(TrainError::cancelled().keeping(|| match cache_dir {
+                    Some(dir) => format!("latents of {done} pictures are in {}", dir.display()),
+                    None => "nothing was trained yet".to_owned(),
+                }));
             }
         }
         let encoded = pictures.iter().zip(found).map(|(picture, latents)| Encoded {

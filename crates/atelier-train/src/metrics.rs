@@ -80,7 +80,12 @@ impl MetricsLogger {
         record.extend(values.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))));
         let line = format!("{}\n", Value::Object(record));
         let failed = |source| MetricsError::Write { path: self.path.clone(), source };
-        self.lines.write_all(line.as_bytes()).map_err(failed)?;
+        let whole = self.lines.metadata().map_err(failed)?.len();
+        if let Err(error) = self.lines.write_all(line.as_bytes()) {
+            // On a full disk, half of the line may have been written.
+            let _ = self.lines.set_len(whole);
+            return Err(failed(error));
+        }
         self.events.scalars(step, values)
     }
 

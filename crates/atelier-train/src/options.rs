@@ -1,13 +1,18 @@
 //! Options of a training run: defaults, then a TOML file, then flags; later ones win.
 
+mod validation;
+
 use crate::{
     base_precision::BasePrecision, device::DeviceList, error::TrainError, learning_rate::LearningRateKind,
     optimizer::AdamWOptions,
 };
 use atelier_core::{lora::LoraConfig, objectives::Stabilisation, weights::Precision};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Mu of the safeguard's paper.
+const MU: f64 = 0.9;
 
 /// The options of a run after defaults, file and flags were joined; written as `config.toml` beside the results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,14 +88,14 @@ pub struct TrainOptions {
     pub autoencoder_crop: u32,
     /// Alignment: what is minimised.
     pub objective: ObjectiveKind,
-    /// Alignment: beta, the strength of the implicit regularisation; 0 takes that of the objective's paper.
-    pub beta: f64,
+    /// Alignment: beta, the strength of the implicit regularisation, unless it is that of the objective's paper.
+    pub beta: Option<f64>,
     /// CPO and DDSPO: how the losing gradient is balanced.
     pub stabilisation: StabilisationKind,
     /// CPO: lambda of `constant`.
     pub lambda: f64,
-    /// Mu of `safeguard`; 0 takes that of its paper.
-    pub mu: f64,
+    /// Mu of `safeguard`, unless it is that of its paper.
+    pub mu: Option<f64>,
     /// CPO: guidance scale s of the auxiliary model's targets.
     pub target_guidance: f64,
     /// CPO: what the two targets differ in. SFT: whether prompts name one attribute or all.
@@ -152,10 +157,10 @@ impl Default for TrainOptions {
             autoencoder_learning_rate: 1e-3,
             autoencoder_crop: 64,
             objective: ObjectiveKind::Cpo,
-            beta: 0.0,
+            beta: None,
             stabilisation: StabilisationKind::NormRatio,
             lambda: 0.5,
-            mu: 0.0,
+            mu: None,
             target_guidance: 1.0,
             granularity: Granularity::Set,
             dimension_weights: Vec::new(),
@@ -219,7 +224,7 @@ impl TrainOptions {
     /// Joins `defaults`, the TOML file at `config` and `flags`, the later ones winning.
     ///
     /// # Errors
-    /// [`TrainError::Config`] names the file, the line and the key.
+    /// [`TrainError::Config`] names the file, the line and the key, [`TrainError::Option`] a flag, and what it may be.
     pub fn resolve<F: Serialize>(
         defaults: &Self,
         config: Option<&Path>,
@@ -229,54 +234,31 @@ impl TrainOptions {
             path: PathBuf::from("<defaults>"),
             reason: error.to_string(),
         };
+        // TOML has integers of 64 bits with a sign.
+        let flags = toml::Table::try_from(flags)
+            .map_err(|error| TrainError::Option(format!("a number is too large: {error}")))?;
         let mut table = toml::Table::try_from(defaults).map_err(internal)?;
+        let mut of_file = toml::Table::new();
+        let invalid =
+            |reason: String| TrainError::Config { path: config.unwrap_or(Path::new("")).to_owned(), reason };
         if let Some(path) = config {
-            let invalid = |reason: String| TrainError::Config { path: path.to_owned(), reason };
             let text = std::fs::read_to_string(path).map_err(|error| invalid(error.to_string()))?;
             // Parsed as options first: the message then has the line of an unknown key or a wrong type.
             toml::from_str::<Self>(&text).map_err(|error| invalid(error.to_string()))?;
-            table.extend(toml::from_str::<toml::Table>(&text).map_err(|error| invalid(error.to_string()))?);
+            of_file = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+            table.extend(of_file.clone());
         }
-        table.extend(toml::Table::try_from(flags).map_err(internal)?);
+        table.extend(flags.clone());
         let options: Self = table.try_into().map_err(|error: toml::de::Error| TrainError::Config {
             path: PathBuf::from("<flags>"),
             reason: error.to_string(),
         })?;
-        options.validate()?;
-        Ok(options)
-    }
-
-    fn validate(&self) -> Result<(), TrainError> {
-        let checks = [
-            (self.max_train_steps > 0, "max-train-steps must be at least 1"),
-            (self.train_batch_size > 0, "train-batch-size must be at least 1"),
-            (self.batch_splits > 0, "batch-splits must be at least 1"),
-            (self.gradient_accumulation_steps > 0, "gradient-accumulation-steps must be at least 1"),
-            (self.learning_rate > 0.0 && self.learning_rate.is_finite(), "learning-rate must be positive"),
-            (self.max_grad_norm > 0.0, "max-grad-norm must be positive"),
-            ((0.0..1.0).contains(&self.ema_decay), "ema-decay must be in [0, 1)"),
-            (self.snr_gamma >= 0.0, "snr-gamma must not be negative"),
-            (
-                (16..=1 << 15).contains(&self.size) && self.size.is_multiple_of(8),
-                "size must be a multiple of 8, from 16 to 32768",
-            ),
-            (self.crop_variants > 1, "crop-variants must be at least 2"),
-            (
-                self.autoencoder_crop >= 16 && self.autoencoder_crop.is_multiple_of(8),
-                "autoencoder-crop must be a multiple of 8, at least 16",
-            ),
-            ((0.0..1.0).contains(&self.lora_dropout), "lora-dropout must be in [0, 1)"),
-            (
-                self.base_precision == BasePrecision::F32 || self.lora_rank > 0,
-                "base-precision is for weights that are not trained: add --lora-rank, or leave it at f32",
-            ),
-            (self.beta >= 0.0 && self.beta.is_finite(), "beta must not be negative"),
-            ((0.0..1.0).contains(&self.lambda), "lambda must be in [0, 1)"),
-            ((0.0..=1.0).contains(&self.mu), "mu must be in (0, 1]"),
-        ];
-        match checks.iter().find(|(holds, _)| !holds) {
-            Some((_, reason)) => Err(TrainError::Option((*reason).to_owned())),
-            None => Ok(()),
+        match options.validate() {
+            Ok(()) => Ok(options),
+            Err((key, problem)) if of_file.contains_key(key) && !flags.contains_key(key) => {
+                Err(invalid(format!("{key} {problem}")))
+            }
+            Err((key, problem)) => Err(TrainError::Option(format!("--{key} {problem}"))),
         }
     }
 
@@ -309,13 +291,19 @@ impl TrainOptions {
     /// With the beta and mu of the papers where none is given. Those on pairs have other ones for SDXL, which has two text
     /// encoders; sources are with the objectives in `atelier-core`.
     pub(crate) fn with_constants_of_papers(&self, two_text_encoders: bool) -> Self {
-        let beta = if self.beta > 0.0 { self.beta } else { self.objective.beta(two_text_encoders) };
-        let mu = match (self.mu > 0.0, two_text_encoders) {
-            (true, _) => self.mu,
-            (false, false) => 0.9,
-            (false, true) => 0.6,
-        };
-        Self { beta, mu, ..self.clone() }
+        let beta = self.beta.unwrap_or_else(|| self.objective.beta(two_text_encoders));
+        let mu = self.mu.unwrap_or(if two_text_encoders { 0.6 } else { MU });
+        Self { beta: Some(beta), mu: Some(mu), ..self.clone() }
+    }
+
+    /// Beta, or that of the objective's paper for models with one text encoder.
+    pub fn beta(&self) -> f64 {
+        self.beta.unwrap_or_else(|| self.objective.beta(false))
+    }
+
+    /// Mu, or that of its paper for models with one text encoder.
+    fn mu(&self) -> f64 {
+        self.mu.unwrap_or(MU)
     }
 
     /// The stabilisation with its parameter.
@@ -323,23 +311,28 @@ impl TrainOptions {
         match self.objective {
             // These are what they are by their lambda.
             ObjectiveKind::DiffusionDpo | ObjectiveKind::DiffusionNpo => return Stabilisation::None,
-            ObjectiveKind::DiffusionSdpo => return Stabilisation::Safeguard { mu: self.mu },
+            ObjectiveKind::DiffusionSdpo => return Stabilisation::Safeguard { mu: self.mu() },
             _ => {}
         }
         match self.stabilisation {
             StabilisationKind::None => Stabilisation::None,
             StabilisationKind::Constant => Stabilisation::Constant { lambda: self.lambda },
-            StabilisationKind::Safeguard => Stabilisation::Safeguard { mu: self.mu },
+            StabilisationKind::Safeguard => Stabilisation::Safeguard { mu: self.mu() },
             StabilisationKind::NormRatio => Stabilisation::NormRatio,
         }
     }
+}
+
+/// Whole numbers as TOML has them, which joins flags and files.
+pub fn whole<T: TryFrom<u64>>() -> RangedU64ValueParser<T> {
+    RangedU64ValueParser::new().range(..=i64::MAX as u64)
 }
 
 /// The same options as flags, all optional; see [`TrainOptions`] for what each does.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainFlags {
-    /// Imagefolder of paintings: `train/` with metadata.jsonl (file_name, text, positive, negative)
+    /// Imagefolder of paintings: metadata.jsonl, .csv or .parquet (file_name, text, positive, negative), in it or in `train/`
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
@@ -347,7 +340,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
-    /// Where results, checkpoints and metrics go
+    /// Where results, checkpoints and metrics go: a folder without another run in it; other files in it stay
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_dir: Option<PathBuf>,
@@ -357,7 +350,7 @@ pub struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceList>,
     /// Seed of everything that is drawn
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Side of the square pictures, in pixels
@@ -390,19 +383,19 @@ pub struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
     /// Optimiser steps
-    #[arg(long, value_name = "STEPS", help_heading = "Optimisation")]
+    #[arg(long, value_name = "STEPS", help_heading = "Optimisation", value_parser = whole::<u64>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_train_steps: Option<u64>,
     /// Samples per forward, on every device
-    #[arg(long, value_name = "SAMPLES", help_heading = "Optimisation")]
+    #[arg(long, value_name = "SAMPLES", help_heading = "Optimisation", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_batch_size: Option<usize>,
     /// Parts of a batch that are computed at once on the CPU
-    #[arg(long, value_name = "PARTS", help_heading = "Optimisation")]
+    #[arg(long, value_name = "PARTS", help_heading = "Optimisation", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_splits: Option<usize>,
     /// Forwards per optimiser step
-    #[arg(long, value_name = "FORWARDS", help_heading = "Optimisation")]
+    #[arg(long, value_name = "FORWARDS", help_heading = "Optimisation", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gradient_accumulation_steps: Option<usize>,
     /// Peak learning rate
@@ -414,7 +407,7 @@ pub struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_scheduler: Option<LearningRateKind>,
     /// Steps of linear warm-up
-    #[arg(long, value_name = "STEPS", help_heading = "Optimisation")]
+    #[arg(long, value_name = "STEPS", help_heading = "Optimisation", value_parser = whole::<u64>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_warmup_steps: Option<u64>,
     /// Weight decay of AdamW
@@ -443,7 +436,7 @@ pub struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f64>,
     /// Train a LoRA of this rank instead of the denoiser itself (0 = the denoiser)
-    #[arg(long, value_name = "RANK", help_heading = "LoRA")]
+    #[arg(long, value_name = "RANK", help_heading = "LoRA", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora_rank: Option<usize>,
     /// The LoRA is multiplied by alpha / rank (0 = as the rank)
@@ -469,26 +462,27 @@ pub struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snr_gamma: Option<f64>,
     /// Steps between checkpoints (0 = none)
-    #[arg(long, value_name = "STEPS", help_heading = "Checkpoints and samples")]
+    #[arg(long, value_name = "STEPS", help_heading = "Checkpoints and samples", value_parser = whole::<u64>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpointing_steps: Option<u64>,
     /// Checkpoints kept
-    #[arg(long, value_name = "COUNT", help_heading = "Checkpoints and samples")]
+    #[arg(long, value_name = "COUNT", help_heading = "Checkpoints and samples", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints_total_limit: Option<usize>,
     /// Steps between sample grids (0 = none)
-    #[arg(long, value_name = "STEPS", help_heading = "Checkpoints and samples")]
+    #[arg(long, value_name = "STEPS", help_heading = "Checkpoints and samples", value_parser = whole::<u64>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_steps: Option<u64>,
     /// Pictures in a sample grid
-    #[arg(long, value_name = "COUNT", help_heading = "Checkpoints and samples")]
+    #[arg(long, value_name = "COUNT", help_heading = "Checkpoints and samples", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_validation_images: Option<usize>,
     /// Precision of the weights in the resulting folder
     #[arg(long, value_enum, help_heading = "Checkpoints and samples")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_precision: Option<SavePrecision>,
-    /// Continue: `latest` (also when the flag stands alone), or a checkpoint's folder
+    /// Continue: `latest` (also when the flag stands alone), or a checkpoint's folder, which may be that of another
+    /// --output-dir. Model, LoRA and stage must be those of the checkpoint
     #[arg(
         long,
         visible_alias = "resume",
@@ -506,7 +500,7 @@ pub struct TrainFlags {
 #[serde(rename_all = "kebab-case")]
 pub struct PretrainFlags {
     /// Steps of the autoencoder before the denoiser; with `--model`, of its decoder alone
-    #[arg(long, value_name = "STEPS", help_heading = "Autoencoder")]
+    #[arg(long, value_name = "STEPS", help_heading = "Autoencoder", value_parser = whole::<u64>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoencoder_steps: Option<u64>,
     /// Learning rate of the autoencoder
@@ -625,7 +619,7 @@ pub struct AlignFlags {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dimension_weights: Vec<String>,
     /// Steps over which the leaves in a prompt grow from one to all (0 = all at once)
-    #[arg(long, value_name = "STEPS", help_heading = "Preference")]
+    #[arg(long, value_name = "STEPS", help_heading = "Preference", value_parser = whole::<u64>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curriculum_steps: Option<u64>,
 }

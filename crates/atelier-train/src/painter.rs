@@ -4,7 +4,7 @@ use crate::{error::TrainError, options::TrainOptions, picture, pictures, trainer
 use atelier_core::{
     models::{autoencoder::Autoencoder, denoiser::DenoiserConfig, transformer_flux::DEFAULT_GUIDANCE},
     noise::seeded_latents,
-    painting::{self, PaintingError, PaintingOptions},
+    painting::{self, PaintingOptions},
     picture::to_tensor,
     pipeline::Pipeline,
     sampling::SamplingStep,
@@ -92,7 +92,7 @@ pub fn suited_size(pipeline: &Pipeline) -> [u32; 2] {
 /// step of a batch, and cancels with `Break`. On the CPU several batches are painted at once.
 ///
 /// # Errors
-/// [`TrainError::Sampling`] when cancelled, or what the model or device fails with.
+/// [`TrainError::Cancelled`], or what the model or device fails with.
 pub fn paint(
     pipeline: &Pipeline,
     requests: &[(String, u64)],
@@ -143,8 +143,17 @@ pub fn paint(
             }
         }
         let mut painted = Vec::with_capacity(batches.len());
+        let mut failures = Vec::new();
         for thread in threads {
-            painted.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            match thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                Ok(images) => painted.extend(images),
+                Err(error) => failures.push(error),
+            }
+        }
+        // Those that stopped because another one failed say nothing of why.
+        let cause = failures.iter().position(|error| !error.is_cancelled()).unwrap_or_default();
+        if cause < failures.len() {
+            return Err(failures.swap_remove(cause));
         }
         painted.sort_by_key(|(index, _)| *index);
         Ok(painted.into_iter().flat_map(|(_, images)| images).collect())
@@ -186,17 +195,13 @@ pub fn denoise(
     on_step: &mut dyn FnMut(&SamplingStep<'_>) -> ControlFlow<()>,
 ) -> Result<Tensor<4>, TrainError> {
     let denoised = painting::denoise(pipeline, prompts, seeds, latents, options, async |step| on_step(&step));
-    futures_lite::future::block_on(denoised).map_err(|error| match error {
-        PaintingError::Pipeline(error) => error.into(),
-        PaintingError::Scheduler(error) => error.into(),
-        PaintingError::Sampling(error) => error.into(),
-    })
+    Ok(futures_lite::future::block_on(denoised)?)
 }
 
 /// `images` as `pipeline`'s autoencoder gives them back; all must have one size.
 ///
 /// # Errors
-/// [`TrainError::DeviceLost`].
+/// As [`pictures::to_images`].
 pub fn reconstruct(pipeline: &Pipeline, images: &[RgbImage]) -> Result<Vec<RgbImage>, TrainError> {
     let device = device_of(&pipeline.vae);
     let mut painted = Vec::with_capacity(images.len());

@@ -96,6 +96,16 @@ pub fn write_png(path: &Path, picture: &RgbImage, text: &[(&str, &str)]) -> Resu
     Ok(atomic::write_file(path, |writer| writer.write_all(&bytes))?)
 }
 
+/// As [`write_png`], but only where there is nothing at `path` yet.
+///
+/// # Errors
+/// [`AtomicError::Exists`] in [`PictureError::Write`] if the name is taken; otherwise as [`write_png`].
+pub fn create_png(path: &Path, picture: &RgbImage, text: &[(&str, &str)]) -> Result<(), PictureError> {
+    let bytes =
+        encode_png(picture, text).map_err(|source| PictureError::Encode { path: path.to_owned(), source })?;
+    Ok(atomic::create_file(path, |writer| writer.write_all(&bytes))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,14 @@
 
 use crate::{
     error::TrainError,
-    imagefolder::ImageFolder,
+    imagefolder::{self, ImageFolder, ImageFolderError},
     trainer::{Events, TrainEvent},
 };
 use atelier_core::{noise::NoiseSource, picture};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use rayon::prelude::*;
+use std::path::Path;
 
 /// All pictures of a folder, 8 bits a value, planes of red, green and blue.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ impl PictureCache {
     /// Reads every picture of `folder`, resized and cropped to a square of `size` pixels.
     ///
     /// # Errors
-    /// [`TrainError::ImageFolder`] names a picture that cannot be read; [`TrainError::Interrupted`] on a break.
+    /// [`TrainError::ImageFolder`] names a picture that cannot be read; [`TrainError::Cancelled`] on a break.
     pub fn read(folder: &ImageFolder, size: u32, events: &mut Events<'_>) -> Result<Self, TrainError> {
         let total = folder.examples().len();
         let mut planes = Vec::with_capacity(total);
@@ -33,11 +34,12 @@ impl PictureCache {
                 let values = folder.load_image(index, size)?;
                 Ok(values.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect())
             });
-            planes.extend(chunk.collect::<Result<Vec<Vec<u8>>, TrainError>>()?);
+            let chunk = chunk.collect::<Result<Vec<Vec<u8>>, ImageFolderError>>();
+            planes.extend(chunk.map_err(|first| all_broken(first, folder))?);
             let event =
                 TrainEvent::Preparing { what: "reading pictures".to_owned(), done: planes.len(), total };
             if events(event).is_break() {
-                return Err(TrainError::Interrupted { step: 0 });
+                return Err(TrainError::cancelled());
             }
         }
         Ok(Self { planes, size })
@@ -81,10 +83,9 @@ impl PictureCache {
 /// Reads pictures `[batch, 3, size, size]` in `[-1, 1]` back from the device.
 ///
 /// # Errors
-/// [`TrainError::DeviceLost`].
+/// [`TrainError::NotFinite`] for values that are no colours, [`TrainError::DeviceLost`].
 pub fn to_images(pictures: Tensor<4>) -> Result<Vec<RgbImage>, TrainError> {
-    futures_lite::future::block_on(picture::from_tensor(pictures))
-        .map_err(|error| TrainError::DeviceLost(error.to_string()))
+    Ok(futures_lite::future::block_on(picture::from_tensor(pictures))?)
 }
 
 /// Reads a tensor back from the device.
@@ -95,4 +96,10 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainE
 
 fn to_unit(value: u8) -> f32 {
     f32::from(value) / 127.5 - 1.0
+}
+
+/// The error that names all pictures of `folder` that cannot be read, of which `first` is one.
+fn all_broken(first: ImageFolderError, folder: &ImageFolder) -> ImageFolderError {
+    let paths: Vec<&Path> = folder.examples().iter().map(|example| example.path.as_path()).collect();
+    imagefolder::all_broken(first, &paths)
 }

@@ -12,7 +12,8 @@ pub use device_memory::device_memory;
 pub use probe::seconds_per_step;
 
 use crate::{
-    base_precision::BasePrecision, error::TrainError, optimizer::parameter_sizes, options::TrainOptions, run,
+    base_precision::BasePrecision, error::TrainError, model_folder, optimizer::parameter_sizes,
+    options::TrainOptions, run,
 };
 use activations::Pass;
 use atelier_core::{
@@ -21,7 +22,6 @@ use atelier_core::{
 };
 use burn::tensor::Device;
 use serde::Serialize;
-use std::path::Path;
 
 /// What a run of `train sft` or `train align` will need.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,7 +75,7 @@ impl Plan {
         device_bytes: Option<u64>,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let inventory = Inventory::read(&options.model as &Path, device)?;
+        let inventory = Inventory::read(model_folder::find(&options.model)?.as_path(), device)?;
         run::check_size(options, PictureSides::new(&inventory.denoiser_config, &inventory.vae_config))?;
         run::check_checkpointing(options, &inventory.denoiser_config)?;
         let parts = parts(&inventory, options)?;

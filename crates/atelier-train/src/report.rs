@@ -4,7 +4,7 @@ mod chart;
 mod explanations;
 mod html;
 
-pub use explanations::{ExplainedPicture, write_explanations};
+pub use explanations::{ExplainedPicture, ExplanationFiles, write_explanations};
 
 use crate::{atomic, error::TrainError, evaluation::Evaluation, explanations::PictureExplanation, picture};
 use atelier_criteria::{CriteriaTree, Labels};

@@ -1,6 +1,6 @@
 //! Whole runs: from options to a model folder.
 //!
-//! Every run writes into its output folder
+//! Every run writes into its output folder, which is locked meanwhile and holds no other run
 //!
 //! ```text
 //! config.toml        the options after defaults, file and flags were joined
@@ -10,24 +10,34 @@
 //! checkpoint-000500/ what `--resume-from-checkpoint latest` goes on from
 //! model/             the result, a diffusers folder; or, of a LoRA,
 //! pytorch_lora_weights.safetensors
+//! .atelier.json      the run's name, and which of the files are as it wrote them
 //! ```
 
 mod align;
 mod data;
+mod folder;
 #[cfg(test)]
 mod overfitting;
 mod pretrain;
 mod sft;
 
 use data::Data;
+use folder::{RunFolder, StageOfRun};
 
 pub use align::align;
 pub use pretrain::pretrain;
 pub use sft::sft;
 
 use crate::{
-    adapter, atomic, error::TrainError, optimizer::named_parameters, options::TrainOptions,
-    tasks::TrainedDenoiser, trainer::Events,
+    adapter,
+    checkpoint::Subject,
+    error::TrainError,
+    model_folder,
+    optimizer::named_parameters,
+    options::TrainOptions,
+    output::{Ledger, OutputFolder},
+    tasks::TrainedDenoiser,
+    trainer::Events,
 };
 use atelier_core::{
     lora::LoraAdapter,
@@ -42,6 +52,7 @@ use burn::{
 };
 use std::{
     collections::BTreeSet,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -51,25 +62,33 @@ const ADAPTER_STREAM: u64 = 3;
 /// The name of the result in an output folder.
 pub const MODEL: &str = "model";
 
-/// Writes `pipeline` as a diffusers folder at `path` in one move.
+/// The folder of pretraining's first stage in the output folder.
+const AUTOENCODER: &str = "autoencoder";
+
+/// Writes `pipeline` as a diffusers folder at `path` in one move, in place of nothing or of what Atelier wrote there.
 ///
 /// # Errors
-/// [`TrainError::Pipeline`] for weights that are not finite, [`TrainError::Atomic`] for a disk that is full; an earlier
-/// folder is untouched.
+/// [`TrainError::Pipeline`] for weights that are not finite, [`TrainError::Output`] for a folder of somebody else's and for a
+/// disk that is full; an earlier folder is untouched.
 pub fn save_pipeline(pipeline: &Pipeline, path: &Path, precision: Precision) -> Result<(), TrainError> {
-    save_parts(pipeline, &[], path, precision)
+    save_parts(pipeline, &[], OutputFolder::prepare(path)?, precision, &mut || ControlFlow::Continue(()))
 }
 
-/// As [`save_pipeline`], but only the given parts, such as `unet`; all where there is none.
+/// Fills `folder` with the given parts of `pipeline`, such as `unet`, with all where there is none, and moves it to its
+/// place. `going_on` is asked at the beginning and before each file, and cancels with `Break`.
 ///
 /// # Errors
-/// As [`save_pipeline`]; [`TrainError::Option`] for a part that the model lacks.
+/// As [`save_pipeline`]; [`TrainError::Option`] for a part that the model lacks, [`TrainError::Cancelled`].
 pub fn save_parts(
     pipeline: &Pipeline,
     parts: &[String],
-    path: &Path,
+    folder: OutputFolder,
     precision: Precision,
+    going_on: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<(), TrainError> {
+    if going_on().is_break() {
+        return Err(TrainError::cancelled());
+    }
     let mut files = futures_lite::future::block_on(pipeline.to_files(precision))?;
     let part_of = |name: &str| name.split('/').next().unwrap_or(name).to_owned();
     let known: BTreeSet<String> =
@@ -79,21 +98,24 @@ pub fn save_parts(
         return Err(TrainError::Option(format!("--part {unknown}: the model's parts are {known}")));
     }
     files.retain(|name, _| parts.is_empty() || parts.contains(&part_of(name)));
-    let temporary = atomic::temporary_directory(path)?;
     for (name, bytes) in &files {
-        atomic::write_file(&temporary.path().join(name), |writer| writer.write_all(bytes))?;
+        if going_on().is_break() {
+            return Err(TrainError::cancelled());
+        }
+        folder.write(name, |writer| writer.write_all(bytes))?;
     }
-    Ok(atomic::replace_directory(&temporary.keep(), path)?)
+    Ok(folder.publish()?)
 }
 
 /// Loads `--model`, once it is clear that it takes pictures of `--size` and `--gradient-checkpointing`.
 fn load_model(options: &TrainOptions, device: &Device) -> Result<Pipeline, TrainError> {
     required(&options.model, "--model")?;
-    check_size(options, PictureSides::read(options.model.as_path())?)?;
-    check_checkpointing(options, &Pipeline::read_denoiser_config(options.model.as_path())?)?;
+    let folder = model_folder::find(&options.model)?;
+    check_size(options, PictureSides::read(folder.as_path())?)?;
+    check_checkpointing(options, &Pipeline::read_denoiser_config(folder.as_path())?)?;
     tracing::info!(path = %options.model.display(), "loading a model");
     let dtype = options.base_precision.dtype_on(device)?;
-    Ok(Pipeline::load_stored_as(dtype, options.model.as_path(), device)?)
+    Ok(Pipeline::load_stored_as(dtype, folder.as_path(), device)?)
 }
 
 /// Whether a model that takes pictures of `sides` takes those of `options`.
@@ -180,12 +202,9 @@ fn required(path: &Path, flag: &str) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Writes `config.toml`, from which the run can be repeated.
-fn write_options(options: &TrainOptions) -> Result<(), TrainError> {
-    let path = options.output_dir.join("config.toml");
-    let text = toml::to_string_pretty(options)
-        .map_err(|error| TrainError::Config { path: path.clone(), reason: error.to_string() })?;
-    Ok(atomic::write_file(&path, |writer| writer.write_all(text.as_bytes()))?)
+/// The stage of a run that trains the denoiser of `--model`.
+fn denoiser_stage(name: &'static str, options: &TrainOptions) -> StageOfRun {
+    StageOfRun { name, folder: "", steps: options.max_train_steps, subject: Subject::new(options) }
 }
 
 /// Saves the result of a run, the model of `pipeline` with `trained` or an adapter alone, and says where it is.
@@ -200,6 +219,7 @@ fn finish_trained(
         TrainedDenoiser::Adapter(adapter) => {
             let path = options.output_dir.join(adapter::FILE);
             adapter::save(&adapter, &pipeline, &path, options.save_precision.into())?;
+            Ledger::note(&options.output_dir, adapter::FILE)?;
             let _ = events(crate::trainer::TrainEvent::Saved(path.clone()));
             Ok(path)
         }
@@ -216,4 +236,26 @@ fn finish(
     save_pipeline(pipeline, &path, options.save_precision.into())?;
     let _ = events(crate::trainer::TrainEvent::Saved(path.clone()));
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_cancelled_folder_is_not_written_at_all() {
+        let device = Device::flex();
+        let painter = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/painter"));
+        let pipeline = Pipeline::load(painter, &device).expect("the shipped painter");
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut files = 0;
+        let model = OutputFolder::prepare(&folder.path().join("model")).expect("a place");
+        let saved = save_parts(&pipeline, &[], model, Precision::F16, &mut || {
+            files += 1;
+            if files > 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(saved.is_err_and(|error| error.is_cancelled()));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    }
 }

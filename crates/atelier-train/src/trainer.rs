@@ -2,12 +2,12 @@
 
 use crate::{
     batches::Batches,
-    checkpoint::{self, Checkpoint, Progress},
+    checkpoint::{self, Checkpoint, Expected, Progress, Subject},
     error::TrainError,
     forward_passes::ForwardPasses,
     learning_rate::LearningRateSchedule,
     metrics::MetricsLogger,
-    optimizer::{AdamW, Ema, named_parameters, with_parameters},
+    optimizer::{AdamW, Ema, named_parameters, parameter_sizes, with_parameters},
     options::TrainOptions,
     picture,
     workers::Workers,
@@ -19,7 +19,11 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use image::RgbImage;
-use std::{ops::ControlFlow, path::Path, time::Instant};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// What is trained, and on what.
 pub trait Task: Sync {
@@ -111,21 +115,48 @@ pub enum TrainEvent {
 /// Receives news; `Break` ends the run after the current step, with a checkpoint.
 pub type Events<'a> = dyn FnMut(TrainEvent) -> ControlFlow<()> + 'a;
 
+/// Where a stage of a run writes, and what it goes on from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// The folder of its logs, samples and checkpoints, which no other run writes into.
+    pub output: PathBuf,
+    /// The name of the run, which its checkpoints carry.
+    pub run: String,
+    /// The checkpoint to go on from.
+    pub resume: Option<PathBuf>,
+    /// What is trained.
+    pub subject: Subject,
+}
+
 /// Steps between reads of the logged values: each read waits for the device.
 const READ_EVERY: u64 = 10;
 
 /// Trains `model` (on a device with gradients) and gives it back without gradients, averaged if the run averages.
 ///
-/// Writes `metrics.jsonl`, TensorBoard events, sample grids and checkpoints into `output`.
+/// Writes `metrics.jsonl`, TensorBoard events, sample grids and checkpoints into the folder of `stage`.
 ///
 /// # Errors
-/// [`TrainError::Interrupted`] after a checkpoint when `events` breaks, [`TrainError::Diverged`] when the loss is not
-/// finite, and whatever files and devices fail with.
+/// [`TrainError::Checkpoint`] for one that is broken or of another run, [`TrainError::Interrupted`] after a checkpoint when
+/// `events` breaks, [`TrainError::Diverged`] when the loss is not finite, and whatever files and devices fail with;
+/// [`TrainError::AfterCheckpoint`] names the checkpoint to go on from.
 pub fn train<T: Task>(
     task: &mut T,
     model: T::Model,
     options: &TrainOptions,
-    output: &Path,
+    stage: &Stage,
+    events: &mut Events<'_>,
+) -> Result<T::Model, TrainError> {
+    train_to_the_end(task, model, options, stage, events).map_err(|error| {
+        let latest = checkpoint::latest(&stage.output, Some(&stage.run)).ok().flatten();
+        error.after_checkpoint(latest.as_deref())
+    })
+}
+
+fn train_to_the_end<T: Task>(
+    task: &mut T,
+    model: T::Model,
+    options: &TrainOptions,
+    stage: &Stage,
     events: &mut Events<'_>,
 ) -> Result<T::Model, TrainError> {
     if task.examples() == 0 {
@@ -139,7 +170,7 @@ pub fn train<T: Task>(
         options.device.others()?,
         options.gradient_checkpointing,
     );
-    let mut run = Run::start(task, model, options, workers.count(), output)?;
+    let mut run = Run::start(task, model, options, workers.count(), stage)?;
     tracing::info!(
         stage = task.stage(),
         examples = task.examples(),
@@ -169,14 +200,17 @@ pub fn train<T: Task>(
         let due = options.checkpointing_steps > 0 && run.step.is_multiple_of(options.checkpointing_steps);
         if stop || (due && !last) {
             run.read_back()?;
-            let saved = run.checkpoint(task.stage()).save(output, options.checkpoints_total_limit)?;
+            let saved =
+                run.checkpoint(task.stage(), stage).save(&stage.output, options.checkpoints_total_limit)?;
             let _ = events(TrainEvent::Saved(saved));
         }
         if stop {
             return Err(TrainError::Interrupted { step: run.step });
         }
         if options.validation_steps > 0 && (last || run.step.is_multiple_of(options.validation_steps)) {
-            run.validate(task, output, events)?;
+            // A run that has diverged says so before it fails to paint.
+            run.read_back()?;
+            run.validate(task, &stage.output, events)?;
         }
     }
     Ok(run.finished())
@@ -211,7 +245,7 @@ impl<M: Module> Run<M> {
         model: M,
         options: &TrainOptions,
         workers: usize,
-        output: &Path,
+        stage: &Stage,
     ) -> Result<Self, TrainError> {
         let device = device_of(&model);
         let schedule = LearningRateSchedule {
@@ -227,14 +261,17 @@ impl<M: Module> Run<M> {
                 options.max_train_steps
             );
         }
-        let resumed = match &options.resume_from_checkpoint {
-            Some(resume) => {
-                Some(Checkpoint::load(&checkpoint::find(output, resume)?, task.stage(), &device)?)
+        let resumed = match &stage.resume {
+            Some(checkpoint) => {
+                let sizes = parameter_sizes(&model);
+                let (steps, subject) = (options.max_train_steps, &stage.subject);
+                let expected = Expected { stage: task.stage(), steps, subject, sizes: &sizes };
+                Some(Checkpoint::load(checkpoint, expected, &device)?)
             }
             None => None,
         };
         let done = resumed.as_ref().map_or(0, |checkpoint| checkpoint.progress.step);
-        let metrics = MetricsLogger::open(output, done)?;
+        let metrics = MetricsLogger::open(&stage.output, done)?;
         let averaged = options.ema_decay > 0.0;
         let sizes: Vec<[u32; 2]> = (0..task.examples()).map(|example| task.size(example)).collect();
         let batch = options.train_batch_size * workers;
@@ -255,23 +292,36 @@ impl<M: Module> Run<M> {
                     pending_rates: Vec::new(),
                 })
             }
-            Some(Checkpoint { progress, model: weights, moments: (first, second), ema }) => Ok(Self {
-                optimizer: AdamW::restore(options.adamw(), progress.step, first, second),
-                ema: match ema {
+            Some(Checkpoint { progress, model: weights, moments: (first, second), ema, .. }) => {
+                let model = with_parameters(model, &weights);
+                let ema = match ema {
                     Some(shadow) if averaged => Some(Ema::restore(options.ema_decay, shadow)),
-                    None if averaged => Some(Ema::new(&model, options.ema_decay)),
-                    _ => None,
-                },
-                model: with_parameters(model, &weights),
-                schedule,
-                metrics,
-                step: progress.step,
-                loss: f64::NAN,
-                order: Batches::at(progress.order, sizes, batch),
-                noise: NoiseSource::at(progress.noise),
-                pending: Vec::new(),
-                pending_rates: Vec::new(),
-            }),
+                    None if averaged => {
+                        tracing::warn!(
+                            "the run had no --ema-decay so far: the average begins at the checkpoint"
+                        );
+                        Some(Ema::new(&model, options.ema_decay))
+                    }
+                    Some(_) => {
+                        tracing::warn!("without --ema-decay, the average in the checkpoint is given up");
+                        None
+                    }
+                    None => None,
+                };
+                Ok(Self {
+                    optimizer: AdamW::restore(options.adamw(), progress.step, first, second),
+                    ema,
+                    model,
+                    schedule,
+                    metrics,
+                    step: progress.step,
+                    loss: f64::NAN,
+                    order: Batches::at(progress.order, sizes, batch),
+                    noise: NoiseSource::at(progress.noise),
+                    pending: Vec::new(),
+                    pending_rates: Vec::new(),
+                })
+            }
         }
     }
 
@@ -344,15 +394,17 @@ impl<M: Module> Run<M> {
         Ok(())
     }
 
-    fn checkpoint(&self, stage: &str) -> Checkpoint {
+    fn checkpoint(&self, name: &str, stage: &Stage) -> Checkpoint {
         let (first, second) = self.optimizer.moments();
         Checkpoint {
             progress: Progress {
                 step: self.step,
-                stage: stage.to_owned(),
+                stage: name.to_owned(),
                 order: self.order.position().clone(),
                 noise: self.noise.position(),
             },
+            run: Some(stage.run.clone()),
+            subject: Some(stage.subject.clone()),
             model: named_parameters(&self.model),
             moments: (first.clone(), second.clone()),
             ema: self.ema.as_ref().map(|ema| ema.shadow().clone()),
@@ -366,7 +418,15 @@ impl<M: Module> Run<M> {
         events: &mut Events<'_>,
     ) -> Result<(), TrainError> {
         let model = self.averaged();
-        if let Some(picture) = task.picture(&model)? {
+        let picture = match task.picture(&model) {
+            // What cannot be painted now is no reason to lose what was trained.
+            Err(TrainError::NotFinite(error)) => {
+                tracing::warn!(step = self.step, "no sample grid: {error}");
+                None
+            }
+            picture => picture?,
+        };
+        if let Some(picture) = picture {
             let path = output.join("samples").join(format!("step-{:06}.png", self.step));
             picture::write_png(&path, &picture, &[("Software", "atelier")])?;
             self.metrics.log_image(self.step, "samples", &picture)?;

@@ -3,9 +3,10 @@
 use atelier_core::{noise::NoiseSource, objectives::Objective};
 use atelier_train::{
     TrainError,
+    checkpoint::{Subject, latest},
     forward_passes::ForwardPasses,
     options::TrainOptions,
-    trainer::{Events, Task, TrainEvent, train},
+    trainer::{Events, Stage, Task, TrainEvent, train},
 };
 use burn::{
     module::{Module, Param},
@@ -89,7 +90,14 @@ fn run(
     events: &mut Events<'_>,
 ) -> Result<Vec<f32>, TrainError> {
     let model = layer([[0.1, 0.2], [-0.3, 0.1], [0.0, 0.4]]).train();
-    let model = train(&mut Imitation::new(), model, options, folder.path(), events)?;
+    let resume = options.resume_from_checkpoint.as_ref();
+    let stage = Stage {
+        output: folder.path().to_owned(),
+        run: "imitation".to_owned(),
+        resume: resume.and_then(|_| latest(folder.path(), None).expect("a sound checkpoint")),
+        subject: Subject::new(options),
+    };
+    let model = train(&mut Imitation::new(), model, options, &stage, events)?;
     Ok(model.weight.val().to_data().iter::<f32>().collect())
 }
 

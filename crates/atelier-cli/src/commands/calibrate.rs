@@ -1,18 +1,20 @@
 //! `atelier calibrate`: how much an auxiliary model's explanations can be trusted.
 
-use super::TreeArguments;
+use super::{COUNTS, DRAWS, TreeArguments, number};
 use crate::{
     failure::Failure,
     model::{self, Base},
+    output::{OutputError, print_line},
     progress,
 };
-use anstream::println;
 use atelier_core::explanation::{Calibration, ExplanationOptions, READ_FROM};
 use atelier_criteria::CriteriaTree;
 use atelier_train::{
     device::DeviceChoice,
-    explanations::{AnnotatedPicture, CALIBRATION, PictureExplainer, load_picture, write_calibration},
-    imagefolder::{Example, ImageFolder},
+    explanations::{
+        AnnotatedPicture, CALIBRATION, PictureExplainer, calibration_file, load_picture, write_calibration,
+    },
+    imagefolder::{Example, ImageFolder, Split},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -30,13 +32,13 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Pictures to take, the first of the data [default: all]
-    #[arg(long)]
+    #[arg(long, value_parser = number::<usize>(COUNTS))]
     count: Option<usize>,
-    /// The file to write [default: calibration.json in the model's folder]
+    /// The file to write; an earlier calibration there is replaced [default: calibration.json in the model's folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Draws of noise at most, per leaf; as many as explanations will take
-    #[arg(long, default_value_t = ExplanationOptions::default().draws)]
+    #[arg(long, default_value_t = ExplanationOptions::default().draws, value_parser = number::<usize>(DRAWS))]
     draws: usize,
     #[command(flatten)]
     tree: TreeArguments,
@@ -55,41 +57,42 @@ them. 200 pictures are a good start: an area comes from the pictures on which it
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tree = arguments.tree.load()?;
     let folder = model::required(&arguments.model, "an auxiliary model")?;
-    let data = ImageFolder::open(&arguments.data, "validation", &tree)?;
+    let data = ImageFolder::open(&arguments.data, Split::Validation, &tree)?;
     let count = arguments.count.unwrap_or(usize::MAX).min(data.examples().len());
-    let pipeline = arguments.base.load(folder, &arguments.device.device()?)?;
+    let out = arguments.out.clone().unwrap_or_else(|| folder.join(CALIBRATION));
+    let file = calibration_file(&out)?;
+    let pipeline = arguments.base.load(&folder, &arguments.device.device()?)?;
     let options = ExplanationOptions { draws: arguments.draws, ..ExplanationOptions::default() };
     let mut explainer = PictureExplainer::new(&pipeline, &tree, options);
     let examples = data.examples()[..count].iter().map(|Example { path, text, labels }| {
         let image = load_picture(path, &pipeline)?;
         Ok(AnnotatedPicture { image, caption: text.clone(), labels: labels.clone() })
     });
-    let bar = progress::counter("calibrating", count as u64)?;
+    let bar = progress::counter("calibrating", count as u64);
     explainer.calibrate(examples, &mut |done| bar.set(done as u64))?;
     bar.finish();
-    let out = arguments.out.clone().unwrap_or_else(|| folder.join(CALIBRATION));
-    write_calibration(&out, explainer.calibration())?;
-    show(explainer.calibration(), &tree);
-    println!("{}", out.display());
-    Ok(())
+    write_calibration(&file, explainer.calibration())?;
+    show(explainer.calibration(), &tree)?;
+    Ok(print_line!("{}", out.display())?)
 }
 
 /// The leaves, those that are read best first.
-fn show(calibration: &Calibration, tree: &CriteriaTree) {
+fn show(calibration: &Calibration, tree: &CriteriaTree) -> Result<(), OutputError> {
     let mut areas: Vec<_> = calibration.areas_under_curve.iter().collect();
     areas.sort_by(|(_, first), (_, second)| second.total_cmp(first));
-    println!("{:<40} {:>4}", "leaf", "area under the curve");
+    print_line!("{:<40} {:>4}", "leaf", "area under the curve")?;
     for (id, area) in &areas {
         let name = tree.leaf(id).map_or(id.as_str(), |leaf| leaf.name.as_str());
         let note = if **area < READ_FROM { "  not read" } else { "" };
-        println!("{name:<40} {area:>4.2}{note}");
+        print_line!("{name:<40} {area:>4.2}{note}")?;
     }
     let mean = areas.iter().map(|(_, area)| **area).sum::<f64>() / areas.len().max(1) as f64;
-    println!("{} of {} leaves are read; mean area {mean:.3}", calibration.leaves.len(), areas.len());
+    print_line!("{} of {} leaves are read; mean area {mean:.3}", calibration.leaves.len(), areas.len())?;
     if let Some(error) = calibration.expected_error {
-        println!(
+        print_line!(
             "on held-out pictures their probabilities are off by {:.1} points on average",
             100.0 * error
-        );
+        )?;
     }
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! `atelier convert`: a model written anew.
 
-use crate::{
-    failure::{Failure, Usage},
-    model::Base,
+use crate::{failure::Failure, interrupt, model::Base, output::print_line};
+use atelier_train::{
+    TrainError,
+    device::DeviceChoice,
+    options::SavePrecision,
+    output::{OutputFolder, refuse_input},
+    run::save_parts,
 };
-use anstream::println;
-use atelier_train::{device::DeviceChoice, options::SavePrecision, run::save_parts};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,7 +26,7 @@ pub struct Arguments {
     /// Write only this part, such as `unet`; repeatable [default: the whole model]
     #[arg(long = "part", value_name = "FOLDER")]
     parts: Vec<String>,
-    /// The folder to write; a model there is replaced
+    /// The folder to write: a new or empty one, or one that Atelier wrote and nobody has changed since, which is replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -38,11 +40,11 @@ Examples:
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { model, base, save_precision, parts, out } = arguments;
-    if model == out {
-        return Err(Usage("--out must be another folder than --model".to_owned()).into());
-    }
+    let inputs = [("--model", Some(model.as_path())), ("--base", base.folder())];
+    let inputs: Vec<_> = inputs.into_iter().filter_map(|(flag, folder)| Some((flag, folder?))).collect();
+    refuse_input(("--out", out), &inputs).map_err(TrainError::from)?;
+    let folder = OutputFolder::prepare(out).map_err(TrainError::from)?;
     let pipeline = base.load(model, &DeviceChoice::Cpu.device()?)?;
-    save_parts(&pipeline, parts, out, (*save_precision).into())?;
-    println!("{}", out.display());
-    Ok(())
+    save_parts(&pipeline, parts, folder, (*save_precision).into(), &mut interrupt::going_on)?;
+    Ok(print_line!("{}", out.display())?)
 }

@@ -1,8 +1,10 @@
 //! `atelier criteria`: the tree, for people and for scripts.
 
-use super::TreeArguments;
-use crate::failure::{Failure, Usage};
-use anstream::println;
+use super::{TreeArguments, number};
+use crate::{
+    failure::{Failure, Usage},
+    output::{OutputError, print_line},
+};
 use anstyle::{AnsiColor, Style};
 use atelier_criteria::{CriteriaTree, Leaf, Node};
 use clap::{Args, Subcommand};
@@ -18,7 +20,7 @@ pub enum Command {
         /// Id of a dimension, an inner node or a leaf, such as `color-relations.harmony`
         node: Option<String>,
         /// Levels to draw
-        #[arg(long, value_name = "LEVELS")]
+        #[arg(long, value_name = "LEVELS", value_parser = number::<usize>(1..=100))]
         depth: Option<usize>,
         #[command(flatten)]
         common: Common,
@@ -73,12 +75,12 @@ pub fn run(command: Command) -> Result<(), Failure> {
 fn stats(common: &Common) -> Result<(), Failure> {
     let stats = common.tree.load()?.stats();
     if common.json {
-        println!("{}", serde_json::to_string(&stats)?);
+        print_line!("{}", serde_json::to_string(&stats)?)?;
         return Ok(());
     }
-    println!("{NAME}{} dimensions, {} pairs, {} levels{NAME:#}", stats.roots, stats.pairs, stats.depth);
+    print_line!("{NAME}{} dimensions, {} pairs, {} levels{NAME:#}", stats.roots, stats.pairs, stats.depth)?;
     for dimension in &stats.dimensions {
-        println!("{:>5} pairs  {:>4} nodes  {}", dimension.pairs, dimension.nodes, dimension.name);
+        print_line!("{:>5} pairs  {:>4} nodes  {}", dimension.pairs, dimension.nodes, dimension.name)?;
     }
     Ok(())
 }
@@ -91,7 +93,7 @@ fn show(node: Option<&str>, depth: usize, common: &Common) -> Result<(), Failure
     };
     if common.json {
         let values: Vec<Value> = roots.into_iter().map(|root| node_json(root, depth)).collect();
-        println!("{}", serde_json::to_string_pretty(&values)?);
+        print_line!("{}", serde_json::to_string_pretty(&values)?)?;
         return Ok(());
     }
     for root in roots {
@@ -101,63 +103,68 @@ fn show(node: Option<&str>, depth: usize, common: &Common) -> Result<(), Failure
             .position(|dimension| root.id().split('.').next() == Some(&dimension.id))
             .map_or(AnsiColor::White, |index| DIMENSIONS[index % DIMENSIONS.len()]);
         let style = Style::new().fg_color(Some(colour.into())).bold();
-        println!("{style}{}{style:#} {QUIET}{}{QUIET:#}", root.name(), root.id());
+        print_line!("{style}{}{style:#} {QUIET}{}{QUIET:#}", root.name(), root.id())?;
         if let Some(leaf) = root.leaf() {
-            print_explanations(leaf);
+            print_explanations(leaf)?;
         }
-        draw(root, "", depth.saturating_sub(1), style);
+        draw(root, "", depth.saturating_sub(1), style)?;
     }
     Ok(())
 }
 
 /// Draws the children of `node` with the lines of a tree.
-fn draw(node: Node<'_>, indent: &str, depth: usize, style: Style) {
+fn draw(node: Node<'_>, indent: &str, depth: usize, style: Style) -> Result<(), OutputError> {
     if depth == 0 {
-        return;
+        return Ok(());
     }
     let children: Vec<Node<'_>> = node.children().collect();
     for (index, child) in children.iter().enumerate() {
         let last = index + 1 == children.len();
         let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         match child.leaf() {
-            Some(leaf) => println!(
+            Some(leaf) => print_line!(
                 "{style}{indent}{branch}{style:#}{}: {POSITIVE}+ {}{POSITIVE:#}  {NEGATIVE}- {}{NEGATIVE:#}",
                 child.name(),
                 leaf.positive.phrase,
                 leaf.negative.phrase
             ),
-            None => println!(
+            None => print_line!(
                 "{style}{indent}{branch}{style:#}{NAME}{}{NAME:#} {QUIET}{}{QUIET:#}",
                 child.name(),
                 child.leaves().len()
             ),
-        }
-        draw(*child, &format!("{indent}{below}"), depth - 1, style);
+        }?;
+        draw(*child, &format!("{indent}{below}"), depth - 1, style)?;
     }
+    Ok(())
 }
 
-fn print_explanations(leaf: &Leaf) {
+fn print_explanations(leaf: &Leaf) -> Result<(), OutputError> {
     for (style, sign, attribute) in [(POSITIVE, '+', &leaf.positive), (NEGATIVE, '-', &leaf.negative)] {
-        println!("  {style}{sign} {}{style:#}: {}", attribute.phrase, attribute.explanation);
+        print_line!("  {style}{sign} {}{style:#}: {}", attribute.phrase, attribute.explanation)?;
     }
     if !leaf.genres.is_empty() {
-        println!("  {QUIET}applies to {}{QUIET:#}", leaf.genres.join(", "));
+        print_line!("  {QUIET}applies to {}{QUIET:#}", leaf.genres.join(", "))?;
     }
+    Ok(())
 }
 
 fn search(query: &str, common: &Common) -> Result<(), Failure> {
     let tree = common.tree.load()?;
     let found = tree.search(query);
     if common.json {
-        println!("{}", serde_json::to_string_pretty(&found.into_iter().map(leaf_json).collect::<Vec<_>>())?);
+        print_line!(
+            "{}",
+            serde_json::to_string_pretty(&found.into_iter().map(leaf_json).collect::<Vec<_>>())?
+        )?;
         return Ok(());
     }
     if found.is_empty() {
-        println!("no leaf has all of these words: {query}");
+        print_line!("no leaf has all of these words: {query}")?;
     }
     for leaf in found {
-        println!("{NAME}{}{NAME:#} {QUIET}{}{QUIET:#}", leaf.name, leaf.id);
-        print_explanations(leaf);
+        print_line!("{NAME}{}{NAME:#} {QUIET}{}{QUIET:#}", leaf.name, leaf.id)?;
+        print_explanations(leaf)?;
     }
     Ok(())
 }
@@ -168,15 +175,18 @@ fn lint(common: &Common) -> Result<(), Failure> {
         None => CriteriaTree::embedded_problems(),
     };
     if common.json {
-        println!("{}", json!({ "problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>() }));
+        print_line!(
+            "{}",
+            json!({ "problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>() })
+        )?;
     } else {
         for problem in &problems {
-            println!("{NEGATIVE}✗{NEGATIVE:#} {problem}");
+            print_line!("{NEGATIVE}✗{NEGATIVE:#} {problem}")?;
         }
     }
     if problems.is_empty() {
         if !common.json {
-            println!("{POSITIVE}✓{POSITIVE:#} the tree is sound");
+            print_line!("{POSITIVE}✓{POSITIVE:#} the tree is sound")?;
         }
         return Ok(());
     }

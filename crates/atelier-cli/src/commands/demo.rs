@@ -1,8 +1,7 @@
 //! `atelier demo`: the main job on embedded data.
 
-use super::TreeArguments;
-use crate::{base_model, failure::Failure, progress::Progress};
-use anstream::println;
+use super::{SEEDS, TreeArguments, number};
+use crate::{base_model, failure::Failure, output::print_line, progress::Progress};
 use atelier_train::{
     demo::{DemoOptions, demo},
     device::DeviceChoice,
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 /// Arguments of `atelier demo`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folder for report, pictures and models; an earlier demo there is replaced
+    /// Folder for report, pictures and models; an earlier demo there is replaced if nobody has changed anything in it
     #[arg(long, value_name = "DIR", default_value = "atelier-demo")]
     out: PathBuf,
     /// Two minutes instead of ten: less data, fewer steps, rougher pictures
@@ -23,7 +22,7 @@ pub struct Arguments {
     #[arg(long, default_value_t)]
     device: DeviceChoice,
     /// Decides data, training and pictures
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = number::<u64>(SEEDS))]
     seed: u64,
     #[command(flatten)]
     tree: TreeArguments,
@@ -33,21 +32,21 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { out, quick, device, seed, tree } = arguments;
     let options = DemoOptions { out: out.clone(), device: *device, quick: *quick, seed: *seed };
-    let mut progress = Progress::new()?;
+    let mut progress = Progress::new();
     let (page, report) =
         demo(&options, &base_model::files(), tree.load()?.as_ref(), &mut |event| progress.show(event))?;
     drop(progress);
-    println!(
+    print_line!(
         "negative attributes per picture: {:.2} before, {:.2} after ({:+.0} %)",
         report.base.negatives.mean,
         report.aligned.negatives.mean,
         -100.0 * report.reduction()
-    );
-    println!(
+    )?;
+    print_line!(
         "positive attributes per picture: {:.2} before, {:.2} after",
-        report.base.positives.mean, report.aligned.positives.mean
-    );
-    println!("difference between pictures: {:.0} % of the base's", 100.0 * report.diversity());
-    println!("{}", page.display());
-    Ok(())
+        report.base.positives.mean,
+        report.aligned.positives.mean
+    )?;
+    print_line!("difference between pictures: {:.0} % of the base's", 100.0 * report.diversity())?;
+    Ok(print_line!("{}", page.display())?)
 }

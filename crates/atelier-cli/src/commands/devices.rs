@@ -1,7 +1,6 @@
 //! `atelier devices`: what there is to compute on.
 
-use crate::failure::Failure;
-use anstream::println;
+use crate::{failure::Failure, output::print_line};
 use atelier_train::device;
 use clap::Args;
 
@@ -17,13 +16,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let devices = device::list();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&devices)?);
+        print_line!("{}", serde_json::to_string_pretty(&devices)?)?;
         return Ok(());
     }
-    println!("{:<10} {:<8} {:<16} {:<8} {:<12} name", "--device", "auto", "kind", "api", "numbers");
+    print_line!("{:<10} {:<8} {:<16} {:<8} {:<12} name", "--device", "auto", "kind", "api", "numbers")?;
     for device in devices {
         let choice = serde_json::to_value(device.choice)?;
-        println!(
+        print_line!(
             "{:<10} {:<8} {:<16} {:<8} {:<12} {}",
             choice.as_str().unwrap_or_default(),
             if device.automatic { "yes" } else { "no" },
@@ -31,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             device.api,
             device.float_types.join(" "),
             device.name
-        );
+        )?;
     }
     Ok(())
 }

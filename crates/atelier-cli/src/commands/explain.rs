@@ -1,18 +1,20 @@
 //! `atelier explain`: which attributes pictures have, how likely, and where.
 
-use super::TreeArguments;
+use super::{DRAWS, TreeArguments, number};
 use crate::{
     failure::{Failure, Usage},
     model::{self, Base},
+    output::print_line,
     progress,
 };
-use anstream::println;
 use atelier_core::explanation::ExplanationOptions;
 use atelier_criteria::CriteriaTree;
 use atelier_train::{
+    TrainError,
     device::DeviceChoice,
     explanations::{CALIBRATION, PictureExplainer, in_words, load_picture, read_calibration},
-    report::{ExplainedPicture, write_explanations},
+    imagefolder,
+    report::{ExplainedPicture, ExplanationFiles, write_explanations},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -38,12 +40,13 @@ pub struct Arguments {
     #[arg(long = "leaf", value_name = "ID")]
     leaves: Vec<String>,
     /// Draws of noise at most, per leaf
-    #[arg(long, default_value_t = ExplanationOptions::default().draws)]
+    #[arg(long, default_value_t = ExplanationOptions::default().draws, value_parser = number::<usize>(DRAWS))]
     draws: usize,
     /// Print JSON, with the maps: an array with one object for each picture
     #[arg(long)]
     json: bool,
-    /// Write explanations.html, with the maps over the pictures, and explanations.json into this folder
+    /// Write explanations.html, with the maps over the pictures, and explanations.json into this folder; earlier ones there
+    /// are replaced, other files stay
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -57,8 +60,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tree = arguments.tree.load()?;
     let folder = model::required(&arguments.model, "an auxiliary model")?;
-    let calibration = arguments.calibration.clone().unwrap_or_else(|| folder.join(CALIBRATION));
-    let calibration = read_calibration(&calibration)?;
+    let path = arguments.calibration.clone().unwrap_or_else(|| folder.join(CALIBRATION));
+    let calibration = read_calibration(&path)?;
+    for leaf in &arguments.leaves {
+        tree.require_leaf(leaf)
+            .map_err(|error| Usage(format!("--leaf: {error}; `atelier criteria search WORD` finds ids")))?;
+    }
     let leaves: Vec<String> = match &arguments.leaves[..] {
         [] => calibration.leaves.keys().cloned().collect(),
         leaves => leaves.to_vec(),
@@ -68,13 +75,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Usage(text.to_owned()).into());
     }
     for leaf in &leaves {
-        tree.require_leaf(leaf)?;
+        let foreign = |error| TrainError::File {
+            path: path.clone(),
+            reason: format!("is for other criteria (--criteria): {error}"),
+        };
+        tree.require_leaf(leaf).map_err(foreign)?;
     }
-    let pipeline = arguments.base.load(folder, &arguments.device.device()?)?;
+    // Before the model is loaded, which takes longer.
+    for picture in &arguments.pictures {
+        imagefolder::load(picture).map_err(TrainError::from)?;
+    }
+    let files = arguments.out.as_deref().map(ExplanationFiles::prepare).transpose()?;
+    let pipeline = arguments.base.load(&folder, &arguments.device.device()?)?;
     let options = ExplanationOptions { draws: arguments.draws, ..ExplanationOptions::default() };
     let explainer = PictureExplainer::new(&pipeline, &tree, options).with_calibration(calibration);
     let ids: Vec<&str> = leaves.iter().map(String::as_str).collect();
-    let bar = progress::counter("explaining", (arguments.pictures.len() * ids.len()) as u64)?;
+    let bar = progress::counter("explaining", (arguments.pictures.len() * ids.len()) as u64);
     let mut explained = Vec::with_capacity(arguments.pictures.len());
     for (index, path) in arguments.pictures.iter().enumerate() {
         let image = load_picture(path, &pipeline)?;
@@ -84,12 +100,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     bar.finish();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&explained)?);
+        print_line!("{}", serde_json::to_string_pretty(&explained)?)?;
     } else {
         show(&explained, &explainer, &tree)?;
     }
-    if let Some(out) = &arguments.out {
-        write_explanations(out, &explained, &tree)?;
+    if let Some(files) = &files {
+        write_explanations(files, &explained, &tree)?;
     }
     Ok(())
 }
@@ -100,13 +116,13 @@ fn show(
     tree: &CriteriaTree,
 ) -> Result<(), Failure> {
     for ExplainedPicture { picture, explanation, .. } in explained {
-        println!("{picture}");
+        print_line!("{picture}")?;
         for found in &explanation.leaves {
             let note = match explainer.calibration().leaves.contains_key(&found.leaf) {
                 true => "",
                 false => ", but the model was not seen to read it",
             };
-            println!("  {}{note}", in_words(found, tree.require_leaf(&found.leaf)?));
+            print_line!("  {}{note}", in_words(found, tree.require_leaf(&found.leaf)?))?;
         }
     }
     Ok(())

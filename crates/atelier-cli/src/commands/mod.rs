@@ -12,9 +12,10 @@ pub mod sample;
 pub mod studio;
 pub mod train;
 
+use atelier_core::explanation::ExplanationOptions;
 use atelier_criteria::{CriteriaError, CriteriaTree};
-use clap::Args;
-use std::{borrow::Cow, path::PathBuf};
+use clap::{Args, builder::RangedU64ValueParser};
+use std::{borrow::Cow, ops::RangeInclusive, path::PathBuf};
 
 /// Which tree of criteria is used.
 #[derive(Debug, Args)]
@@ -33,3 +34,18 @@ impl TreeArguments {
         }
     }
 }
+
+/// Reads a whole number; clap's message names the flag and the `range`.
+pub fn number<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> RangedU64ValueParser<T> {
+    RangedU64ValueParser::new().range(range)
+}
+
+/// How many pictures or paintings one command takes.
+pub const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Seeds: as many as TOML has, into which runs write theirs.
+pub const SEEDS: RangeInclusive<u64> = 0..=i64::MAX as u64;
+
+/// Draws of noise for each leaf of an explanation.
+pub const DRAWS: RangeInclusive<u64> =
+    ExplanationOptions::LEAST_DRAWS as u64..=ExplanationOptions::MOST_DRAWS as u64;

@@ -1,16 +1,23 @@
 //! `atelier plan`: what a training run will need.
 
-use crate::failure::{Failure, Usage};
-use anstream::println;
+use crate::{
+    failure::{Failure, Usage},
+    interrupt,
+    output::{OutputError, print_line},
+};
 use atelier_train::{
     base_precision::BasePrecision,
     device::{self, DeviceChoice},
-    options::TrainOptions,
+    limits,
+    options::{TrainOptions, whole},
     plan::{Part, Plan, device_memory, gibibytes, seconds_per_step},
 };
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{ops::Bound, path::PathBuf};
+
+/// More GiB than any device has.
+const MOST_MEMORY: f64 = 1e6;
 
 /// Arguments of `atelier plan`.
 ///
@@ -61,7 +68,7 @@ struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,
     /// Train a LoRA of this rank instead of the denoiser itself (0 = the denoiser)
-    #[arg(long, value_name = "RANK")]
+    #[arg(long, value_name = "RANK", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     lora_rank: Option<usize>,
     /// As in `atelier train`: what is trained; repeatable
@@ -69,7 +76,7 @@ struct Flags {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     target_modules: Vec<String>,
     /// Samples per forward
-    #[arg(long, value_name = "SAMPLES")]
+    #[arg(long, value_name = "SAMPLES", value_parser = whole::<usize>())]
     #[serde(skip_serializing_if = "Option::is_none")]
     train_batch_size: Option<usize>,
     /// Side of the square pictures, in pixels
@@ -104,57 +111,55 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         )
         .into());
     }
-    let given = match arguments.memory {
-        Some(gibibytes) if !(gibibytes > 0.0 && gibibytes.is_finite()) => {
-            return Err(Usage(format!("--memory must be a positive number of GiB, not {gibibytes}")).into());
-        }
-        gibibytes => gibibytes.map(|gibibytes| (gibibytes * 1024.0 * 1024.0 * 1024.0) as u64),
-    };
+    if let Some(memory) = arguments.memory {
+        limits::check("memory", memory, (Bound::Excluded(0.0), Bound::Included(MOST_MEMORY)))?;
+    }
+    let given = arguments.memory.map(|gibibytes| (gibibytes * 1024.0 * 1024.0 * 1024.0) as u64);
     let device = options.device.device()?;
     let mut plan = Plan::new(&options, given.or_else(|| device_memory(&device)), &device)?;
     if !arguments.no_probe && plan.fits != Some(false) {
-        plan.seconds_per_step = Some(seconds_per_step(&options, &device)?);
+        plan.seconds_per_step = Some(seconds_per_step(&options, &device, &mut interrupt::going_on)?);
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&plan)?);
+        print_line!("{}", serde_json::to_string_pretty(&plan)?)?;
     } else {
-        show(&plan, &device::name(&device), arguments.no_probe);
+        show(&plan, &device::name(&device), arguments.no_probe)?;
     }
     Ok(())
 }
 
-fn show(plan: &Plan, device: &str, no_probe: bool) {
+fn show(plan: &Plan, device: &str, no_probe: bool) -> Result<(), OutputError> {
     let trained = match plan.lora_rank {
         0 => "the denoiser".to_owned(),
         rank => format!("a LoRA of rank {rank}"),
     };
-    println!(
+    print_line!(
         "Training {trained} of {} on {device}: {} pictures of {} pixels a step",
         plan.model.display(),
         plan.train_batch_size,
         plan.size
-    );
-    println!();
+    )?;
+    print_line!("")?;
     for Part { name, bytes, estimated } in &plan.parts {
-        println!("{name:<38} {:>1}{:>12}", if *estimated { "~" } else { "" }, gibibytes(*bytes));
+        print_line!("{name:<38} {:>1}{:>12}", if *estimated { "~" } else { "" }, gibibytes(*bytes))?;
     }
-    println!("{:<38} ~{:>12}", "in all", gibibytes(plan.total_bytes));
-    println!();
+    print_line!("{:<38} ~{:>12}", "in all", gibibytes(plan.total_bytes))?;
+    print_line!("")?;
     match (plan.device_bytes, plan.fits) {
-        (Some(bytes), Some(true)) => println!("It fits: the device has {}.", gibibytes(bytes)),
+        (Some(bytes), Some(true)) => print_line!("It fits: the device has {}.", gibibytes(bytes)),
         (Some(bytes), _) => {
-            println!("It does not fit: the device has {}. What helps, step by step:", gibibytes(bytes));
+            print_line!("It does not fit: the device has {}. What helps, step by step:", gibibytes(bytes))
         }
-        (None, _) => println!("What the device has is not known: say it with --memory GiB."),
-    }
+        (None, _) => print_line!("What the device has is not known: say it with --memory GiB."),
+    }?;
     for sentence in &plan.advice {
-        println!("  {sentence}");
+        print_line!("  {sentence}")?;
     }
     match plan.seconds_per_step {
         Some(seconds) => {
-            println!("A step of SFT takes {seconds:.2} s, measured; one of CPO 1.5 to 2.4 times as long.");
+            print_line!("A step of SFT takes {seconds:.2} s, measured; one of CPO 1.5 to 2.4 times as long.")
         }
-        None if no_probe => {}
-        None => println!("The time of a step was not measured: it would not fit."),
+        None if no_probe => Ok(()),
+        None => print_line!("The time of a step was not measured: it would not fit."),
     }
 }

@@ -1,17 +1,27 @@
 //! `atelier sample`: pictures from a prompt.
 
-use crate::{base_model, failure::Failure, model::Base, progress::Progress};
-use anstream::{eprintln, println};
-use atelier_core::{painting::PaintingOptions, pipeline::Pipeline, schedulers::SchedulerKind};
+use crate::{
+    base_model,
+    failure::Failure,
+    lora_argument::LoraArgument,
+    model::Base,
+    output::{self, print_line},
+    progress::Progress,
+};
+use atelier_core::{
+    painting::PaintingOptions, picture::ModelNames, pipeline::Pipeline, schedulers::SchedulerKind,
+};
 use atelier_train::{
     TrainError, adapter,
     base_precision::BasePrecision,
     device::DeviceChoice,
+    file_names::{lora_use, name_of},
+    limits,
     painter::PaintOptions,
-    sampler::{SampleOptions, sample},
+    sampler::{SampleOptions, SamplePlaces, sample},
 };
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `atelier sample`.
 #[derive(Debug, Args)]
@@ -27,9 +37,10 @@ pub struct Arguments {
     /// What to keep away from; needs guidance
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative_prompt: String,
-    /// LoRA to put on the model, and how strong; repeatable
-    #[arg(long, value_name = "FILE[:SCALE]", value_parser = lora)]
-    lora: Vec<Lora>,
+    /// LoRA to put on the model, and how strong: a safetensors file of diffusers, peft, kohya's scripts and others, or the
+    /// folder of a run or of peft; repeatable
+    #[arg(long, value_name = "FILE[:SCALE]")]
+    lora: Vec<LoraArgument>,
     /// Model or LoRA that answers the negative prompt, from `atelier train align --objective diffusion-npo`; needs
     /// guidance
     #[arg(long, value_name = "DIR")]
@@ -48,7 +59,8 @@ pub struct Arguments {
     /// of these]
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
-    /// Last layers of the text encoder to leave out
+    /// Last layers of the text encoder to leave out, as in diffusers; pictures' texts count the last layer as 1, as other
+    /// programs do
     #[arg(long, value_name = "LAYERS", default_value_t = 0)]
     clip_skip: usize,
     /// Seed of the first picture; the next ones follow
@@ -66,7 +78,7 @@ pub struct Arguments {
     /// Initial noise instead of the seed's: a safetensors file with the key `latents`, [count, channels, height, width]
     #[arg(long, value_name = "FILE")]
     latents: Option<PathBuf>,
-    /// Write the final latents there, under the same key
+    /// Write the final latents there, under the same key; earlier ones there are replaced, other files are not
     #[arg(long, value_name = "FILE")]
     save_latents: Option<PathBuf>,
     /// Folder of the pictures; what is in it stays
@@ -77,23 +89,6 @@ pub struct Arguments {
     device: DeviceChoice,
 }
 
-/// A LoRA and its strength.
-#[derive(Debug, Clone)]
-struct Lora {
-    path: PathBuf,
-    scale: f64,
-}
-
-/// `FILE`, or `FILE:SCALE` where the last part is a number.
-fn lora(text: &str) -> Result<Lora, String> {
-    let scaled = text.rsplit_once(':').and_then(|(path, scale)| Some((path, scale.parse::<f64>().ok()?)));
-    let (path, scale) = scaled.unwrap_or((text, 1.0));
-    if !scale.is_finite() {
-        return Err("the scale must be a number".to_owned());
-    }
-    Ok(Lora { path: path.into(), scale })
-}
-
 fn size(text: &str) -> Result<[u32; 2], String> {
     let sides = text.split_once('x').and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
     sides.ok_or_else(|| "write width and height as 512x768".to_owned())
@@ -101,6 +96,15 @@ fn size(text: &str) -> Result<[u32; 2], String> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    for LoraArgument { path, scale } in &arguments.lora {
+        if let Some(problem) = limits::problem(*scale, PaintingOptions::SCALES) {
+            let text = format!("--lora {}: the scale {problem}", path.display());
+            return Err(TrainError::Option(text).into());
+        }
+    }
+    // Wrong numbers are wrong for every model: there is no need to load one.
+    arguments.options(&PaintOptions::default(), ModelNames::default()).check()?;
+    let _places = SamplePlaces::prepare(&arguments.out, arguments.save_latents.as_deref())?;
     let device = arguments.device.device()?;
     let mut pipeline = match &arguments.model {
         Some(folder) => arguments.base.load(folder, &device)?,
@@ -108,11 +112,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     for prompt in [&arguments.prompt, &arguments.negative_prompt] {
         if let Some(ignored) = pipeline.ignored(prompt) {
-            eprintln!("warning: the prompt is too long; the model does not read its end, {ignored:?}");
+            output::warning(format_args!(
+                "the prompt is too long; the model does not read its end, {ignored:?}"
+            ));
         }
         let unknown = pipeline.tokenizer.unknown_words(prompt);
         if !unknown.is_empty() {
-            eprintln!("warning: the model does not know {}", unknown.join(", "));
+            output::warning(format_args!("the model does not know {}", unknown.join(", ")));
         }
     }
     // Before the adapters: they are for the other one.
@@ -121,19 +127,20 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             adapter::denoiser_at(path, "--negative-model", &pipeline, BasePrecision::F32, &device)?;
         pipeline.negative_denoiser = Some(denoiser);
     }
-    for Lora { path, scale } in &arguments.lora {
-        let file = adapter::find(path).unwrap_or_else(|| path.clone());
+    let mut models = arguments.models();
+    for LoraArgument { path, scale } in &arguments.lora {
+        let file = adapter::find_or_explain(path)?;
         pipeline = adapter::attach(&pipeline, &file, *scale, &device)?;
+        models.loras.push(lora_use(&file, *scale)?);
     }
     pipeline.clip_skip = arguments.clip_skip;
     for warning in pipeline.sampler(arguments.scheduler).map_err(TrainError::from)?.warnings {
-        eprintln!("warning: {warning}");
+        output::message(format_args!("warning: {warning}"));
     }
-    let suited = PaintOptions::for_model(&pipeline, arguments.scheduler)?;
-    let guidance_scale = arguments.guidance.unwrap_or(suited.painting.guidance_scale);
-    let is_distilled = pipeline.denoiser_config.is_guidance_distilled();
-    let (flag, scale) = if is_distilled {
-        ("true-cfg-scale", arguments.true_cfg_scale)
+    let options = arguments.options(&PaintOptions::for_model(&pipeline, arguments.scheduler)?, models);
+    let PaintingOptions { guidance_scale, true_cfg_scale, .. } = options.paint.painting;
+    let (flag, scale) = if pipeline.denoiser_config.is_guidance_distilled() {
+        ("true-cfg-scale", true_cfg_scale)
     } else {
         ("guidance", guidance_scale)
     };
@@ -141,32 +148,47 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let problem = format!("--negative-model is asked nothing with --{flag} 1; take a scale above 1");
         return Err(TrainError::Option(problem).into());
     }
-    let folder_name = arguments.model.as_deref().and_then(Path::file_name);
-    let options = SampleOptions {
-        prompt: arguments.prompt.clone(),
-        paint: PaintOptions {
-            painting: PaintingOptions {
-                negative_prompt: arguments.negative_prompt.clone(),
-                steps: arguments.steps,
-                guidance_scale,
-                true_cfg_scale: arguments.true_cfg_scale,
-                scheduler: suited.painting.scheduler,
-            },
-            size: arguments.size.unwrap_or(suited.size),
-            batch: arguments.batch,
-        },
-        seed: arguments.seed,
-        count: arguments.count,
-        latents: arguments.latents.clone(),
-        save_latents: arguments.save_latents.clone(),
-        out: arguments.out.clone(),
-        model_name: folder_name.map_or("painter".into(), |name| name.to_string_lossy()).into_owned(),
-    };
-    let mut progress = Progress::new()?;
+    let mut progress = Progress::new();
     let paths = sample(&pipeline, &options, &mut |event| progress.show(event))?;
     drop(progress);
     for path in paths {
-        println!("{}", path.display());
+        print_line!("{}", path.display())?;
     }
     Ok(())
+}
+
+impl Arguments {
+    /// What to paint with a model that `suited` suits.
+    fn options(&self, suited: &PaintOptions, models: ModelNames) -> SampleOptions {
+        SampleOptions {
+            prompt: self.prompt.clone(),
+            paint: PaintOptions {
+                painting: PaintingOptions {
+                    negative_prompt: self.negative_prompt.clone(),
+                    steps: self.steps,
+                    guidance_scale: self.guidance.unwrap_or(suited.painting.guidance_scale),
+                    true_cfg_scale: self.true_cfg_scale,
+                    scheduler: self.scheduler.unwrap_or(suited.painting.scheduler),
+                },
+                size: self.size.unwrap_or(suited.size),
+                batch: self.batch,
+            },
+            seed: self.seed,
+            count: self.count,
+            latents: self.latents.clone(),
+            save_latents: self.save_latents.clone(),
+            out: self.out.clone(),
+            models,
+        }
+    }
+
+    /// What the pictures' texts call the models; LoRAs follow when their files are found.
+    fn models(&self) -> ModelNames {
+        ModelNames {
+            model: self.model.as_deref().map_or_else(|| "painter".to_owned(), name_of),
+            base: self.base.folder().map(name_of),
+            loras: Vec::new(),
+            negative_model: self.negative_model.as_deref().map(name_of),
+        }
+    }
 }

@@ -1,8 +1,7 @@
 //! `atelier train`: the three runs.
 
 use super::TreeArguments;
-use crate::{failure::Failure, progress::Progress};
-use anstream::println;
+use crate::{failure::Failure, output::print_line, progress::Progress};
 use atelier_criteria::CriteriaTree;
 use atelier_train::{
     TrainError,
@@ -96,9 +95,8 @@ fn start<F: Serialize>(common: &Common, own: &F, defaults: &TrainOptions, run: R
     let flags = Flags { common: &common.flags, own };
     let options = TrainOptions::resolve(defaults, common.config.as_deref(), &flags)?;
     let tree = common.tree.load()?;
-    let mut progress = Progress::new()?;
+    let mut progress = Progress::new();
     let model = run(&options, &tree, &mut |event| progress.show(event))?;
     drop(progress);
-    println!("{}", model.display());
-    Ok(())
+    Ok(print_line!("{}", model.display())?)
 }

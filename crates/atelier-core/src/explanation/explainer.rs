@@ -24,6 +24,15 @@ pub enum ExplanationError {
     /// The options cannot be met.
     #[error("{0}")]
     Options(String),
+    /// The model's errors are NaN or infinite.
+    #[error(
+        "the model's predictions for leaf {leaf} are not finite (NaN or infinity), so nothing can be read from them: its \
+         weights are damaged, or overflow in half precision"
+    )]
+    NotFinite {
+        /// The leaf that was being evaluated.
+        leaf: String,
+    },
 }
 
 /// How thoroughly to look.
@@ -41,6 +50,34 @@ pub struct ExplanationOptions {
     pub timesteps: (f64, f64),
     /// Seed of the noise; all leaves and pictures share it.
     pub seed: u64,
+}
+
+impl ExplanationOptions {
+    /// The fewest draws per leaf: one has no standard error.
+    pub const LEAST_DRAWS: usize = 2;
+    /// The most draws per leaf: far more than any decision needs, as the noise of all of them is kept.
+    pub const MOST_DRAWS: usize = 1 << 16;
+
+    fn check(&self) -> Result<(), ExplanationError> {
+        let refused = |problem: String| Err(ExplanationError::Options(problem));
+        let Self { batch, draws, certainty, timesteps: (from, to), seed: _ } = *self;
+        let (least, most) = (Self::LEAST_DRAWS, Self::MOST_DRAWS);
+        if !(least..=most).contains(&draws) {
+            return refused(format!(
+                "draws must be at least {least} and at most {most} per leaf, not {draws}"
+            ));
+        }
+        if batch == 0 {
+            return refused("the batch must be at least 1 draw, not 0".to_owned());
+        }
+        if !(certainty >= 0.0 && certainty.is_finite()) {
+            return refused(format!("the certainty must be a number of standard errors, not {certainty}"));
+        }
+        if !(0.0 <= from && from < to && to <= 1.0) {
+            return refused(format!("the timesteps must be a part of 0 to 1, not {from} to {to}"));
+        }
+        Ok(())
+    }
 }
 
 impl Default for ExplanationOptions {
@@ -124,7 +161,7 @@ pub struct Explainer<'a> {
 
 impl<'a> Explainer<'a> {
     /// # Errors
-    /// [`ExplanationError::Options`] if nothing would be drawn.
+    /// [`ExplanationError::Options`] names the option that has no meaning.
     pub fn new(
         denoiser: &'a Denoiser,
         schedule: &'a NoiseSchedule,
@@ -132,12 +169,7 @@ impl<'a> Explainer<'a> {
         calibration: &'a Calibration,
         options: ExplanationOptions,
     ) -> Result<Self, ExplanationError> {
-        let (from, to) = options.timesteps;
-        if options.batch == 0 || options.draws < 2 || !(0.0 <= from && from < to && to <= 1.0) {
-            return Err(ExplanationError::Options(format!(
-                "an explanation needs a batch of at least 1, at least 2 draws and timesteps within 0..1, not {options:?}"
-            )));
-        }
+        options.check()?;
         Ok(Self { denoiser, schedule, prediction_type, calibration, options })
     }
 
@@ -176,7 +208,7 @@ impl<'a> Explainer<'a> {
     /// Stops as soon as the sign of the evidence is certain; each batch reads back once.
     ///
     /// # Errors
-    /// [`ExplanationError::Device`] if the device fails.
+    /// [`ExplanationError::Device`] if the device fails, [`ExplanationError::NotFinite`] if the model does.
     pub async fn leaf(
         &self,
         picture: &ExplainedPicture,
@@ -197,7 +229,7 @@ impl<'a> Explainer<'a> {
     /// Does nothing once all draws are used.
     ///
     /// # Errors
-    /// [`ExplanationError::Device`] if the device fails.
+    /// [`ExplanationError::Device`] if the device fails, [`ExplanationError::NotFinite`] if the model does.
     pub async fn look(
         &self,
         picture: &ExplainedPicture,
@@ -214,6 +246,9 @@ impl<'a> Explainer<'a> {
             leaf: leaf.to_owned(),
             reason: format!("{error:?}"),
         })?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(ExplanationError::NotFinite { leaf: leaf.to_owned() });
+        }
         evidence.map.resize(height * width, 0.0);
         for row in values.chunks(height * width) {
             evidence.differences.push(row.iter().map(|&v| f64::from(v)).sum::<f64>() / row.len() as f64);

@@ -1,4 +1,4 @@
-use super::{LoraConfig, LoraError, LoraLayer, layer::LayerShape};
+use super::{LoraConfig, LoraError, LoraLayer, layer::LayerShape, model_layers::ModelLayers};
 use crate::{models::layers::Adaptable, noise::NoiseSource};
 use burn::{module::Module, tensor::Device};
 use std::collections::BTreeMap;
@@ -83,8 +83,9 @@ impl LoraAdapter {
         model
     }
 
-    pub(super) fn check<M: Adaptable + Clone>(&self, model: &M) -> Result<(), LoraError> {
-        let shapes = layer_shapes(model);
+    fn check<M: Adaptable + Clone>(&self, model: &M) -> Result<(), LoraError> {
+        let model_layers = ModelLayers::of(model);
+        let shapes = &model_layers.shapes;
         let missing: Vec<String> = self
             .layers
             .iter()
@@ -92,7 +93,7 @@ impl LoraAdapter {
             .map(|layer| layer.name().to_owned())
             .collect();
         if !missing.is_empty() {
-            return Err(LoraError::OtherModel { missing, known: examples(&shapes) });
+            return Err(LoraError::OtherModel { missing, known: model_layers.examples() });
         }
         for layer in &self.layers {
             let (expected, found) = (shapes[layer.name()], layer.shape());
@@ -116,8 +117,9 @@ fn targets<M: Adaptable + Clone>(
     config: &LoraConfig,
 ) -> Result<BTreeMap<String, LayerShape>, LoraError> {
     config.check()?;
-    let mut shapes = layer_shapes(model);
-    let known = examples(&shapes);
+    let model_layers = ModelLayers::of(model);
+    let known = model_layers.examples();
+    let mut shapes = model_layers.shapes;
     shapes.retain(|name, _| config.targets(name));
     if shapes.is_empty() {
         return Err(LoraError::NoTarget { targets: config.target_modules.join(" or "), known });
@@ -136,20 +138,4 @@ pub fn adapter_parameters<M: Adaptable + Clone>(
 ) -> Result<BTreeMap<String, usize>, LoraError> {
     let count = |shape: LayerShape| config.rank * (shape.fan_in() + shape.outputs);
     Ok(targets(model, config)?.into_iter().map(|(name, shape)| (name, count(shape))).collect())
-}
-
-/// All layers of a model, by name.
-pub(super) fn layer_shapes<M: Adaptable + Clone>(model: &M) -> BTreeMap<String, LayerShape> {
-    let mut shapes = BTreeMap::new();
-    // The visitor may change layers, so it is shown a copy; the weights are shared, not copied.
-    model.clone().visit_layers("", &mut |name, layer| {
-        shapes.insert(name.to_owned(), LayerShape::of(&layer));
-    });
-    shapes
-}
-
-/// A few names, for messages.
-fn examples(shapes: &BTreeMap<String, LayerShape>) -> String {
-    let step = (shapes.len() / 3).max(1);
-    shapes.keys().step_by(step).take(3).cloned().collect::<Vec<_>>().join(", ")
 }

@@ -1,3 +1,4 @@
+use crate::weights::WeightsError;
 use thiserror::Error;
 
 /// An adapter could not be made, read or attached.
@@ -42,10 +43,10 @@ pub enum LoraError {
         /// Values that it gives.
         found_outputs: usize,
     },
-    /// A file with other keys than those of an adapter.
-    #[error("`{key}`: {problem}")]
+    /// A tensor that is not an adapter's or does not fit, or a description of the adapter that contradicts it.
+    #[error("`{key}` {problem}")]
     Key {
-        /// The key in the file.
+        /// The key in the file, or where the description stands.
         key: String,
         /// What is wrong with it.
         problem: String,
@@ -55,4 +56,7 @@ pub enum LoraError {
         "there is no LoRA in the file: no key ends in lora_A.weight, lora.down.weight or lora_down.weight"
     )]
     Empty,
+    /// A tensor that cannot be read.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 }

@@ -6,21 +6,28 @@
 //! second model that shares all of the first one's weights, so that several of them (the target, the reference and the
 //! auxiliary model of CPO) need the memory of one.
 //!
-//! Files have the keys of diffusers and peft; those of kohya's scripts, and of Black Forest Labs' code for FLUX, are read as
-//! well.
+//! Files are written with the keys of diffusers and peft. Read are those of other tools as well: [`LoraFile`].
 
 mod adapter;
+mod adapter_config;
+mod component;
 mod config;
 mod error;
+mod export;
 mod file;
-mod flux_names;
+mod key;
 mod layer;
-mod names;
+mod model_layers;
+mod original_names;
+mod term;
+mod unet_names;
+mod unsupported;
 
 pub use adapter::{LoraAdapter, adapter_parameters};
+pub use component::Component;
 pub use config::LoraConfig;
 pub use error::LoraError;
-pub use file::{Component, LoraFile};
+pub use file::LoraFile;
 pub use layer::LoraLayer;
 
 #[cfg(test)]

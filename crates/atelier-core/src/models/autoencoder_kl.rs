@@ -2,11 +2,16 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::config::{check_divisible, check_other_keys, diffusers_identity};
+use super::config::{OneOrMany, diffusers_identity};
+use super::config_checks::{
+    MOST_LAYERS_OF_A_STAGE, MOST_STAGES, check_count, check_divides, check_divisible, check_other_keys,
+    halvings,
+};
 use super::layers::{Conv2d, Conv2dConfig};
 use super::resnet::ResnetOptions;
 use super::tiling::tiled;
@@ -37,12 +42,17 @@ pub struct AutoencoderKLConfig {
     pub latent_channels: usize,
     /// Groups of the group normalisations.
     pub norm_num_groups: usize,
-    /// Side of the pictures that the model was made for, and of the tiles of large ones.
+    /// Side of the pictures that the model was made for, and of the tiles of large ones; of a list the first.
+    #[serde(deserialize_with = "first_of")]
     pub sample_size: usize,
     /// Denoisers see latents minus `shift_factor`, times this.
     pub scaling_factor: f64,
     /// Subtracted from latents before they are scaled.
     pub shift_factor: Option<f64>,
+    /// Mean of each channel of the latents, for models that were trained on normalised ones (Playground v2.5).
+    pub latents_mean: Option<Vec<f64>>,
+    /// Standard deviation of each channel; counts together with the mean only.
+    pub latents_std: Option<Vec<f64>>,
     /// Whether a 1x1 convolution follows the encoder.
     pub use_quant_conv: bool,
     /// Whether a 1x1 convolution precedes the decoder.
@@ -52,6 +62,16 @@ pub struct AutoencoderKLConfig {
     /// Keys that have no effect here; those that would have one are refused by [`Self::init`].
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// A number, or the first of a list.
+fn first_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(size) => Ok(size),
+        OneOrMany::Many(sizes) => {
+            sizes.first().copied().ok_or_else(|| D::Error::custom("there is no number in the list"))
+        }
+    }
 }
 
 impl Default for AutoencoderKLConfig {
@@ -69,6 +89,8 @@ impl Default for AutoencoderKLConfig {
             sample_size: 32,
             scaling_factor: 0.18215,
             shift_factor: None,
+            latents_mean: None,
+            latents_std: None,
             use_quant_conv: true,
             use_post_quant_conv: true,
             mid_block_add_attention: true,
@@ -79,9 +101,6 @@ impl Default for AutoencoderKLConfig {
 
 const DOWN_BLOCK: &str = "DownEncoderBlock2D";
 const UP_BLOCK: &str = "UpDecoderBlock2D";
-
-/// Keys of diffusers that would change the model, with the values under which they do not.
-const NEUTRAL: &[(&str, &[&str])] = &[("latents_mean", &["null"]), ("latents_std", &["null"])];
 
 impl ModelConfig for AutoencoderKLConfig {
     const CLASS: &'static str = CLASS;
@@ -126,12 +145,15 @@ impl AutoencoderKLConfig {
 
     /// How many pixels of a picture, in each direction, one latent pixel stands for.
     pub fn downsampling_factor(&self) -> usize {
-        1 << self.block_out_channels.len().saturating_sub(1)
+        halvings(self.block_out_channels.len())
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        check_other_keys(CLASS, &self.other, NEUTRAL, &["force_upcast"])?;
+        check_other_keys::<Self>(&self.other, &[], &["force_upcast"])?;
         let count = self.block_out_channels.len();
+        check_count(CLASS, "block_out_channels", count, MOST_STAGES)?;
+        check_count(CLASS, "layers_per_block", self.layers_per_block, MOST_LAYERS_OF_A_STAGE)?;
+        check_divides(CLASS, "scaling_factor", self.scaling_factor)?;
         for (key, types, supported) in [
             ("down_block_types", &self.down_block_types, DOWN_BLOCK),
             ("up_block_types", &self.up_block_types, UP_BLOCK),
@@ -165,7 +187,27 @@ impl AutoencoderKLConfig {
         ] {
             check_divisible(CLASS, key, value, 1, "at least 1")?;
         }
+        for (key, values) in [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)] {
+            if let Some(values) = values.as_ref().filter(|values| values.len() != self.latent_channels) {
+                let problem = format!(
+                    "has {} values, but latents have {} channels",
+                    values.len(),
+                    self.latent_channels
+                );
+                return Err(ConfigError::Inconsistent { class: CLASS, key, problem });
+            }
+        }
+        for deviation in self.latents_std.iter().flatten() {
+            check_divides(CLASS, "latents_std", *deviation)?;
+        }
         Ok(())
+    }
+
+    /// Side of the tiles in which large pictures are taken, in pixels, a multiple of [`Self::downsampling_factor`]; none if
+    /// `sample_size` is below that.
+    pub fn tile(&self) -> Option<usize> {
+        let factor = self.downsampling_factor();
+        Some(self.sample_size / factor * factor).filter(|tile| *tile > 0)
     }
 }
 
@@ -222,14 +264,15 @@ impl AutoencoderKL {
     /// As [`Self::encode`], in overlapping tiles of `config`'s `sample_size`, blended at their seams (`tiled_encode` in
     /// diffusers): memory no longer grows with the square of the picture.
     pub fn encode_tiled(&self, images: &Tensor<4>, config: &AutoencoderKLConfig) -> DiagonalGaussian {
-        let (tile, factor) = (config.sample_size, config.downsampling_factor());
+        let Some(tile) = config.tile() else { return self.encode(images.clone()) };
+        let factor = config.downsampling_factor();
         DiagonalGaussian::new(tiled(images, tile, tile / factor, |tile| self.moments(tile)))
     }
 
     /// As [`Self::decode`], in overlapping tiles (`tiled_decode` in diffusers).
     pub fn decode_tiled(&self, latents: &Tensor<4>, config: &AutoencoderKLConfig) -> Tensor<4> {
-        let (tile, factor) = (config.sample_size, config.downsampling_factor());
-        tiled(latents, tile / factor, tile, |tile| self.decode(tile))
+        let Some(tile) = config.tile() else { return self.decode(latents.clone()) };
+        tiled(latents, tile / config.downsampling_factor(), tile, |tile| self.decode(tile))
     }
 
     fn moments(&self, images: Tensor<4>) -> Tensor<4> {
@@ -282,6 +325,8 @@ mod tests {
             config.init(&Device::flex()).unwrap_err().to_string()
         };
         assert!(error(r#"{"latents_mean": [0.1]}"#).contains("`latents_mean`"));
+        assert!(error(r#"{"latents_std": [1, 1, 0, 1]}"#).contains("`latents_std` is 0"));
+        assert!(error(r#"{"scaling_factor": 0}"#).contains("`scaling_factor`"));
         assert!(error(r#"{"block_out_channels": [32, 64]}"#).contains("`down_block_types` has 1 values"));
         assert!(error(r#"{"up_block_types": ["AttnUpDecoderBlock2D"]}"#).contains("UpDecoderBlock2D"));
         assert!(error(r#"{"norm_num_groups": 48}"#).contains("`norm_num_groups`"));

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::config::{check_divisible, check_other_keys, diffusers_identity};
+use super::config::diffusers_identity;
+use super::config_checks::{
+    MOST_LAYERS_OF_A_STAGE, MOST_STAGES, check_count, check_divides, check_divisible, check_other_keys,
+    halvings,
+};
 use super::layers::Conv2d;
 use super::resampling::{conv_3x3, upsample_nearest};
 use super::{ConfigError, ModelConfig, ModelError};
@@ -83,8 +87,7 @@ impl AutoencoderTinyConfig {
     ///
     /// [`ModelError::Config`] for keys that are not supported and for values that contradict each other.
     pub fn init(&self, device: &Device) -> Result<AutoencoderTiny, ModelError> {
-        check_other_keys(
-            CLASS,
+        check_other_keys::<Self>(
             &self.other,
             NEUTRAL,
             &["block_out_channels", "force_upcast", "latent_magnitude", "latent_shift"],
@@ -109,6 +112,19 @@ impl AutoencoderTinyConfig {
             1,
             "a whole factor",
         )?;
+        check_divides(CLASS, "scaling_factor", self.scaling_factor)?;
+        let enlarged = u32::try_from(self.num_decoder_blocks.len() - 1)
+            .ok()
+            .and_then(|levels| self.upsampling_scaling_factor.checked_pow(levels));
+        if enlarged != Some(self.downsampling_factor()) {
+            let problem = format!(
+                "enlarges {} times by {}, but the encoder makes pictures {} times smaller",
+                self.num_decoder_blocks.len() - 1,
+                self.upsampling_scaling_factor,
+                self.downsampling_factor()
+            );
+            return Err(ConfigError::Inconsistent { class: CLASS, key: "num_decoder_blocks", problem }.into());
+        }
         Ok(AutoencoderTiny {
             encoder: Coder { layers: self.encoder_layers(encoder_channels, device) },
             decoder: Coder { layers: self.decoder_layers(decoder_channels, device) },
@@ -117,7 +133,7 @@ impl AutoencoderTinyConfig {
 
     /// How many pixels of a picture, in each direction, one latent pixel stands for.
     pub fn downsampling_factor(&self) -> usize {
-        1 << self.num_encoder_blocks.len().saturating_sub(1)
+        halvings(self.num_encoder_blocks.len())
     }
 
     fn encoder_layers(&self, channels: usize, device: &Device) -> Vec<Layer> {
@@ -166,6 +182,11 @@ fn channels(key: &'static str, channels: &[usize], blocks: &[usize]) -> Result<u
         let (found, expected) = (channels.len(), blocks.len());
         return failed(format!("has {found} values, but there are {expected} levels (at least 1 is needed)"));
     }
+    check_count(CLASS, key, channels.len(), MOST_STAGES)?;
+    for blocks in blocks {
+        check_count(CLASS, key, *blocks, MOST_LAYERS_OF_A_STAGE)?;
+    }
+    check_divisible(CLASS, key, channels[0].max(1), 1, "channels")?;
     if channels.iter().any(|c| *c != channels[0] || *c == 0) {
         return failed(format!("must hold one positive number throughout, not {channels:?}"));
     }

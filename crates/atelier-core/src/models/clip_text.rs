@@ -8,9 +8,11 @@ use serde_json::{Map, Value, json};
 
 use super::activation::Activation;
 use super::attention::multi_head_attention;
-use super::config::check_divisible;
+use super::config::from_keys;
+use super::config_checks::{MOST_LAYERS, check_count, check_divisible, check_epsilon, check_quantization};
 use super::layers::{Linear, LinearConfig, adaptable};
 use super::{ConfigError, ModelConfig, ModelError};
+use crate::json;
 
 const CLASS: &str = "CLIPTextModel";
 
@@ -71,6 +73,16 @@ impl Default for CLIPTextConfig {
 impl ModelConfig for CLIPTextConfig {
     const CLASS: &'static str = CLASS;
 
+    /// The configuration of a whole CLIP has that of its text encoder within, under `text_config`.
+    fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
+        let mut keys: Map<String, Value> =
+            json::from_slice(json).map_err(|source| ConfigError::Json { class: CLASS, source })?;
+        match keys.remove("text_config") {
+            Some(Value::Object(own)) => from_keys(own),
+            _ => from_keys(keys),
+        }
+    }
+
     fn identity() -> Map<String, Value> {
         [("architectures", json!([CLASS])), ("model_type", json!("clip_text_model"))]
             .map(|(key, value)| (key.to_owned(), value))
@@ -124,6 +136,9 @@ impl CLIPTextConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        check_quantization::<Self>(&self.other)?;
+        check_count(CLASS, "num_hidden_layers", self.num_hidden_layers, MOST_LAYERS)?;
+        check_epsilon(CLASS, "layer_norm_eps", self.layer_norm_eps)?;
         check_divisible(CLASS, "vocab_size", self.vocab_size, 1, "tokens")?;
         check_divisible(CLASS, "max_position_embeddings", self.max_position_embeddings, 1, "tokens")?;
         check_divisible(CLASS, "intermediate_size", self.intermediate_size, 1, "channels")?;
@@ -160,7 +175,7 @@ pub struct CLIPTextModel {
     text_projection: Option<Linear>,
 }
 
-adaptable!(CLIPTextModel { text_model });
+adaptable!(CLIPTextModel { text_model, text_projection });
 
 #[derive(Module, Debug)]
 struct CLIPTextTransformer {

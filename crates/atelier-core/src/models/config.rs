@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use crate::json;
 
 /// The configuration of a model, read from and written to a `config.json`.
 ///
@@ -16,13 +17,16 @@ pub trait ModelConfig: Serialize + DeserializeOwned {
     /// The keys by which diffusers or transformers recognise the class.
     fn identity() -> Map<String, Value>;
 
-    /// Reads the text of a `config.json`.
+    /// Reads the text of a `config.json`. A `null` is no value, as in Python: false where a truth value is wanted, otherwise the
+    /// default; keys that `_use_default_values` lists have their defaults, too.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Json`] for what is not JSON, and for values of the wrong type.
+    /// [`ConfigError::Json`] for what is not a JSON object, and [`ConfigError::Value`] for values of the wrong type.
     fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
-        serde_json::from_slice(json).map_err(|source| ConfigError::Json { class: Self::CLASS, source })
+        let keys =
+            json::from_slice(json).map_err(|source| ConfigError::Json { class: Self::CLASS, source })?;
+        from_keys(keys)
     }
 
     /// The text of a `config.json`: indented, keys sorted, as diffusers writes it.
@@ -84,47 +88,46 @@ impl<T: Clone> OneOrMany<T> {
     }
 }
 
-/// Refuses keys of a diffusers model that would change it in a way that is not implemented, and keys that nobody knows.
-///
-/// `neutral` pairs a key with the values (as JSON) under which it has no effect; those `without_effect` have none under any.
-pub(super) fn check_other_keys(
-    class: &'static str,
-    keys: &Map<String, Value>,
-    neutral: &[(&str, &[&str])],
-    without_effect: &[&str],
-) -> Result<(), ConfigError> {
-    for (key, value) in keys {
-        match neutral.iter().find(|(known, _)| known == key) {
-            Some((_, accepted)) if accepted.contains(&value.to_string().as_str()) => {}
-            Some((_, accepted)) => {
-                return Err(ConfigError::Unsupported {
-                    class,
-                    key: key.clone(),
-                    value: value.to_string(),
-                    supported: accepted.join(", "),
-                });
-            }
-            // diffusers' own notes begin with an underscore.
-            None if key.starts_with('_') || without_effect.contains(&key.as_str()) => {}
-            None => return Err(ConfigError::Unknown { class, key: key.clone() }),
-        }
+/// What [`ModelConfig::from_json`] makes of the keys in a file.
+pub(super) fn from_keys<C: ModelConfig>(mut keys: Map<String, Value>) -> Result<C, ConfigError> {
+    if let Some(Value::Array(defaults)) = keys.get("_use_default_values").cloned() {
+        keys.retain(|key, _| !defaults.iter().any(|default| default == key));
     }
-    Ok(())
+    settle_nulls::<C>(&mut keys);
+    serde_json::from_value(Value::Object(keys.clone())).map_err(|source| match wrong_value::<C>(&keys) {
+        Some(error) => error,
+        None => ConfigError::Json { class: C::CLASS, source },
+    })
 }
 
-/// Refuses a value that is not positive and divisible by `divisor`.
-pub(super) fn check_divisible(
-    class: &'static str,
-    key: &'static str,
-    value: usize,
-    divisor: usize,
-    what: &str,
-) -> Result<(), ConfigError> {
-    if value > 0 && divisor > 0 && value.is_multiple_of(divisor) {
-        return Ok(());
+/// Whether `C` can be read of one key alone.
+fn reads<C: ModelConfig>(key: &str, value: Value) -> Result<(), serde_json::Error> {
+    let alone = Map::from_iter([(key.to_owned(), value)]);
+    serde_json::from_value::<C>(Value::Object(alone)).map(|_| ())
+}
+
+/// Takes out every null that `C` does not take for a value of its own.
+fn settle_nulls<C: ModelConfig>(keys: &mut Map<String, Value>) {
+    let nulls: Vec<String> =
+        keys.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect();
+    for key in nulls {
+        if reads::<C>(&key, Value::Null).is_ok() {
+            continue;
+        }
+        if reads::<C>(&key, Value::Bool(false)).is_ok() {
+            keys.insert(key, Value::Bool(false));
+        } else {
+            keys.remove(&key);
+        }
     }
-    let problem = format!("has {value}, which is not a positive multiple of {divisor} ({what})");
-    Err(ConfigError::Inconsistent { class, key, problem })
+}
+
+/// The first key whose value `C` cannot take.
+fn wrong_value<C: ModelConfig>(keys: &Map<String, Value>) -> Option<ConfigError> {
+    keys.iter().find_map(|(key, value)| {
+        let problem = reads::<C>(key, value.clone()).err()?.to_string();
+        Some(ConfigError::Value { class: C::CLASS, key: key.clone(), value: value.to_string(), problem })
+    })
 }
 
 #[cfg(test)]
@@ -133,6 +136,7 @@ mod tests {
 
     use super::super::autoencoder_tiny::AutoencoderTinyConfig;
     use super::super::clip_text::CLIPTextConfig;
+    use super::super::transformer_sd3::SD3Transformer2DModelConfig;
     use super::super::unet_2d_condition::UNet2DConditionModelConfig;
     use super::*;
 
@@ -167,9 +171,51 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_nobody_knows_are_named() {
+    fn misspelt_keys_are_named() {
         let error = unet_error(r#"{"block_out_chanels": [32, 64], "_name_or_path": "sd"}"#);
         assert!(error.starts_with("UNet2DConditionModel has no `block_out_chanels`"), "{error}");
+        assert!(error.contains("but `block_out_channels`"), "{error}");
+        assert!(unet_error(r#"{"only_cross_atention": true}"#).contains("but `only_cross_attention`"));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_taken_as_diffusers_takes_it() {
+        for json in [
+            r#"{"comment": "trained by me", "_name_or_path": "x", "model_type": "base"}"#,
+            r#"{"only_cross_attention": [false, false, false, false], "conv_in_kernel": 3.0}"#,
+            r#"{"upcast_attention": null, "use_linear_projection": null, "resnet_out_scale_factor": null}"#,
+            r#"{"_use_default_values": ["dropout", "class_embed_type"], "class_embed_type": "timestep"}"#,
+        ] {
+            let config = UNet2DConditionModelConfig::from_json(json.as_bytes()).unwrap();
+            assert!(config.init(&Device::flex()).is_ok(), "{json}");
+        }
+        assert!(unet_error(r#"{"only_cross_attention": [false, true]}"#).contains("[false,true]"));
+        assert!(unet_error(r#"{"quantization_config": {"bits": 4}}"#).contains("`quantization_config`"));
+    }
+
+    #[test]
+    fn a_null_is_no_value() {
+        let json =
+            br#"{"flip_sin_to_cos": null, "layers_per_block": null, "sample_size": null, "act_fn": null}"#;
+        let config = UNet2DConditionModelConfig::from_json(json).unwrap();
+        let default = UNet2DConditionModelConfig::default();
+        assert_eq!(config, UNet2DConditionModelConfig { flip_sin_to_cos: false, ..default });
+        // As many as come in, and not the default.
+        let sd3 = SD3Transformer2DModelConfig::from_json(br#"{"out_channels": null}"#).unwrap();
+        assert_eq!(sd3.out_channels, None);
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_named() {
+        for (json, expected) in [
+            (r#"{"in_channels": -4}"#, "`in_channels` = -4"),
+            (r#"{"in_channels": "four"}"#, "`in_channels` = \"four\""),
+            (r#"{"layers_per_block": [1, null]}"#, "`layers_per_block` = [1,null]"),
+        ] {
+            let error = UNet2DConditionModelConfig::from_json(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(UNet2DConditionModelConfig::from_json(b"[]").is_err());
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl DenoiserConfig {
     pub fn longest_side(&self) -> Option<usize> {
         match self {
             Self::Unet(_) | Self::Flux(_) => None,
-            Self::Sd3(config) => Some(config.pos_embed_max_size * config.patch_size),
+            Self::Sd3(config) => Some(config.pos_embed_max_size.saturating_mul(config.patch_size)),
         }
     }
 

@@ -11,6 +11,18 @@ pub enum ConfigError {
         /// What the JSON reader found, with line and column.
         source: serde_json::Error,
     },
+    /// A value of the wrong type, or one that is not among the possible ones.
+    #[error("{class} cannot take `{key}` = {value}: {problem}")]
+    Value {
+        /// Name of the model class.
+        class: &'static str,
+        /// Key in `config.json`.
+        key: String,
+        /// The value found.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A value that diffusers or transformers know and this implementation does not.
     #[error("{class} does not support `{key}` = {value}; supported: {supported}")]
     Unsupported {
@@ -23,15 +35,17 @@ pub enum ConfigError {
         /// The values that would work.
         supported: String,
     },
-    /// A key that neither diffusers nor this implementation knows: misspelt, or of a later version.
+    /// A key that neither diffusers nor this implementation knows, and that is nearly one that they do.
     #[error(
-        "{class} has no `{key}` in diffusers 0.42; correct the key, or take it out of the file to go on without it"
+        "{class} has no `{key}` in diffusers 0.42, but `{known}`; correct the key, or take it out of the file"
     )]
-    Unknown {
+    Misspelt {
         /// Name of the model class.
         class: &'static str,
         /// Key in `config.json`.
         key: String,
+        /// The key that must be meant.
+        known: String,
     },
     /// Values that contradict each other.
     #[error("the configuration of {class} is inconsistent: `{key}` {problem}")]

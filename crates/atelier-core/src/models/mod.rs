@@ -11,6 +11,7 @@ pub mod autoencoder_kl;
 pub mod autoencoder_tiny;
 pub mod clip_text;
 pub mod config;
+mod config_checks;
 pub mod denoiser;
 pub mod embeddings;
 mod error;

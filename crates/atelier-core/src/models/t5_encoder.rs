@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::activation::Activation;
 use super::attention::{join_heads, scaled_attention, split_heads};
-use super::config::check_divisible;
+use super::config_checks::{MOST_LAYERS, check_count, check_divisible, check_epsilon, check_quantization};
 use super::layers::{Linear, LinearConfig, adaptable};
 use super::{ConfigError, ModelConfig, ModelError};
 
@@ -94,6 +94,9 @@ impl T5Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        check_quantization::<Self>(&self.other)?;
+        check_count(CLASS, "num_layers", self.num_layers, MOST_LAYERS)?;
+        check_epsilon(CLASS, "layer_norm_epsilon", self.layer_norm_epsilon)?;
         if self.feed_forward_proj != GATED_GELU {
             return Err(ConfigError::Unsupported {
                 class: CLASS,
@@ -118,6 +121,7 @@ impl T5Config {
         ] {
             check_divisible(CLASS, key, value, divisor, reason)?;
         }
+        check_divisible(CLASS, "num_heads", self.num_heads * self.d_kv, 1, "channels of all heads")?;
         let near = self.relative_attention_num_buckets / 4;
         if self.relative_attention_max_distance <= near {
             let problem = format!("is {}, but must be above {near}", self.relative_attention_max_distance);

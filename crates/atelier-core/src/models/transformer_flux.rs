@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::ada_layer_norm::{AdaLayerNorm, modulated_norm};
 use super::attention::FeedForward;
-use super::config::{check_divisible, check_other_keys, diffusers_identity};
+use super::config::diffusers_identity;
+use super::config_checks::{MOST_LAYERS, check_count, check_divisible, check_other_keys};
 use super::embeddings::CombinedTimestepGuidanceTextProjEmbeddings;
 use super::joint_attention::{JointAttention, JointAttentionOptions, SelfAttention};
 use super::layers::{Linear, LinearConfig, adaptable};
@@ -118,7 +119,9 @@ impl FluxTransformer2DModelConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        check_other_keys(CLASS, &self.other, &[], &[])?;
+        check_other_keys::<Self>(&self.other, &[], &[])?;
+        check_count(CLASS, "num_layers", self.num_layers, MOST_LAYERS)?;
+        check_count(CLASS, "num_single_layers", self.num_single_layers, MOST_LAYERS)?;
         let unsupported = |key: &str, value: String, supported: String| ConfigError::Unsupported {
             class: CLASS,
             key: key.to_owned(),
@@ -129,7 +132,11 @@ impl FluxTransformer2DModelConfig {
             return Err(unsupported("patch_size", self.patch_size.to_string(), "1".to_owned()));
         }
         if let Some(out) = self.out_channels.filter(|out| *out != self.in_channels) {
-            let supported = format!("null, {} (as many as `in_channels`)", self.in_channels);
+            let supported = format!(
+                "null, {} (as many as `in_channels`; FLUX.1 Fill, Canny and Depth, which read a picture beside the \
+                 latents, are not supported)",
+                self.in_channels
+            );
             return Err(unsupported("out_channels", out.to_string(), supported));
         }
         check_divisible(CLASS, "in_channels", self.in_channels, PATCH * PATCH, "pixels of a token")?;
@@ -141,6 +148,8 @@ impl FluxTransformer2DModelConfig {
         ] {
             check_divisible(CLASS, key, value, 1, "at least 1")?;
         }
+        let channels = self.num_attention_heads.saturating_mul(self.attention_head_dim);
+        check_divisible(CLASS, "num_attention_heads", channels, 1, "channels of all heads")?;
         for channels in self.axes_dims_rope {
             check_divisible(CLASS, "axes_dims_rope", channels, 2, "sines and cosines")?;
         }

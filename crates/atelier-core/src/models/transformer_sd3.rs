@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::ada_layer_norm::{AdaLayerNorm, modulated_norm};
 use super::attention::FeedForward;
-use super::config::{check_divisible, check_other_keys, diffusers_identity};
+use super::config::diffusers_identity;
+use super::config_checks::{MOST_LAYERS, check_count, check_divisible, check_other_keys};
 use super::embeddings::CombinedTimestepGuidanceTextProjEmbeddings;
 use super::joint_attention::{JointAttention, JointAttentionOptions, SelfAttention};
 use super::layers::{Conv2d, Conv2dConfig, Linear, LinearConfig, adaptable};
@@ -120,11 +121,12 @@ impl SD3Transformer2DModelConfig {
 
     /// Channels of a token.
     fn channels(&self) -> usize {
-        self.num_attention_heads * self.attention_head_dim
+        self.num_attention_heads.saturating_mul(self.attention_head_dim)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        check_other_keys(CLASS, &self.other, &[], &[])?;
+        check_other_keys::<Self>(&self.other, &[], &[])?;
+        check_count(CLASS, "num_layers", self.num_layers, MOST_LAYERS)?;
         let unsupported = |key: &str, value: String, supported: String| ConfigError::Unsupported {
             class: CLASS,
             key: key.to_owned(),

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::config::{OneOrMany, check_divisible, check_other_keys, diffusers_identity};
+use super::config::{OneOrMany, diffusers_identity};
+use super::config_checks::{
+    MOST_LAYERS_OF_A_STAGE, MOST_STAGES, check_count, check_divides, check_divisible, check_epsilon,
+    check_other_keys,
+};
 use super::embeddings::{TimestepEmbedding, Timesteps};
 use super::layers::{Adaptable, Conv2d, LayerMut, adaptable};
 use super::prompt_embeddings::PromptEmbeddings;
@@ -170,7 +174,6 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("conv_in_kernel", &["3"]),
     ("conv_out_kernel", &["3"]),
     ("cross_attention_norm", &["null"]),
-    ("dropout", &["0.0", "0"]),
     ("dual_cross_attention", &["false"]),
     ("encoder_hid_dim", &["null"]),
     ("encoder_hid_dim_type", &["null"]),
@@ -293,6 +296,7 @@ impl UNet2DConditionModelConfig {
             Some(AdditionEmbedType::TextTime) => {
                 let features = self.addition_time_embed_dim.unwrap_or(0);
                 check_divisible(CLASS, "addition_time_embed_dim", features, 2, "sines and cosines")?;
+                self.check_frequencies("addition_time_embed_dim", features)?;
                 let input = self.projection_class_embeddings_input_dim.unwrap_or(0);
                 let pooled = input.saturating_sub(SIZES * features);
                 let key = "projection_class_embeddings_input_dim";
@@ -307,10 +311,36 @@ impl UNet2DConditionModelConfig {
         })
     }
 
+    /// Whether `freq_shift` leaves frequencies to `features` of a number.
+    fn check_frequencies(&self, key: &'static str, features: usize) -> Result<(), ConfigError> {
+        let half = features as f64 / 2.0;
+        if self.freq_shift < half {
+            return Ok(());
+        }
+        let problem = format!("has {features}, whose half must be above `freq_shift` = {}", self.freq_shift);
+        Err(ConfigError::Inconsistent { class: CLASS, key, problem })
+    }
+
+    /// Channels of the text states, one number for each stage or one for all.
+    pub fn cross_attention_dims(&self) -> Vec<usize> {
+        match &self.cross_attention_dim {
+            OneOrMany::One(channels) => vec![*channels],
+            OneOrMany::Many(channels) => channels.clone(),
+        }
+    }
+
+    /// Features of the prompt's vector that the model takes beside the sizes of a picture (SDXL), if it does.
+    pub fn pooled_features(&self) -> Option<usize> {
+        let (features, input) = (self.addition_time_embed_dim?, self.projection_class_embeddings_input_dim?);
+        (self.addition_embed_type? == AdditionEmbedType::TextTime)
+            .then(|| input.saturating_sub(features.saturating_mul(SIZES)))
+    }
+
     /// Checks the configuration and resolves its lists.
     fn stages(&self) -> Result<Vec<Stage>, ConfigError> {
-        check_other_keys(CLASS, &self.other, NEUTRAL, &["upcast_attention"])?;
+        check_other_keys::<Self>(&self.other, NEUTRAL, &["dropout", "upcast_attention"])?;
         let count = self.block_out_channels.len();
+        check_count(CLASS, "block_out_channels", count, MOST_STAGES)?;
         for (key, found) in [
             ("block_out_channels", count),
             ("down_block_types", self.down_block_types.len()),
@@ -332,6 +362,9 @@ impl UNet2DConditionModelConfig {
             });
         }
         check_divisible(CLASS, "block_out_channels", self.block_out_channels[0], 2, "sines and cosines")?;
+        self.check_frequencies("block_out_channels", self.block_out_channels[0])?;
+        check_epsilon(CLASS, "norm_eps", self.norm_eps)?;
+        check_divides(CLASS, "mid_block_scale_factor", self.mid_block_scale_factor)?;
         check_divisible(CLASS, "in_channels", self.in_channels, 1, "channels of the latents")?;
         check_divisible(CLASS, "out_channels", self.out_channels, 1, "channels of the prediction")?;
 
@@ -358,6 +391,9 @@ impl UNet2DConditionModelConfig {
                     "heads, `attention_head_dim`",
                 )?;
                 check_divisible(CLASS, "layers_per_block", layers[i], 1, "residual blocks")?;
+                check_count(CLASS, "layers_per_block", layers[i], MOST_LAYERS_OF_A_STAGE)?;
+                let depth = transformer_layers[i];
+                check_count(CLASS, "transformer_layers_per_block", depth, MOST_LAYERS_OF_A_STAGE)?;
                 check_divisible(
                     CLASS,
                     "cross_attention_dim",

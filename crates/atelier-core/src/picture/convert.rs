@@ -1,7 +1,26 @@
 //! Pictures and the tensors that stand for them.
 
+use crate::finite::NotFinite;
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 use image::{Rgb, RgbImage};
+use thiserror::Error;
+
+/// Pictures could not be read back from a device.
+#[derive(Debug, Error)]
+pub enum ReadBackError {
+    /// The device failed.
+    #[error("the device did not return the picture: {0}")]
+    Device(String),
+    /// The autoencoder gave NaN or an infinity.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+}
+
+impl From<ExecutionError> for ReadBackError {
+    fn from(error: ExecutionError) -> Self {
+        Self::Device(error.to_string())
+    }
+}
 
 /// A picture from planes of red, green and blue, `[3, height, width]` in `[-1, 1]`; values outside are clamped, NaN is black.
 ///
@@ -39,13 +58,16 @@ pub fn to_tensor<'a>(pictures: impl IntoIterator<Item = &'a RgbImage>, device: &
     Tensor::from_data(TensorData::new(values, [batch, 3, height as usize, width as usize]), device)
 }
 
-/// Reads pictures `[batch, 3, height, width]` in `[-1, 1]` back from the device.
+/// Reads pictures `[batch, 3, height, width]` in `[-1, 1]` back from the device; values outside are clamped.
 ///
 /// # Errors
-/// The device's.
-pub async fn from_tensor(pictures: Tensor<4>) -> Result<Vec<RgbImage>, ExecutionError> {
+/// [`ReadBackError::NotFinite`] for values that are no colours: they would be black. Otherwise the device's.
+pub async fn from_tensor(pictures: Tensor<4>) -> Result<Vec<RgbImage>, ReadBackError> {
     let [_, channels, height, width] = pictures.dims();
     let values: Vec<f32> = pictures.into_data_async().await?.iter::<f32>().collect();
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(NotFinite::Autoencoder.into());
+    }
     let planes = values.chunks(channels * height * width);
     Ok(planes.map(|chw| from_chw(chw, width as u32, height as u32)).collect())
 }
@@ -63,6 +85,16 @@ mod tests {
         assert_eq!(picture.get_pixel(1, 0).0, [255, 0, 191]);
         assert_eq!(picture.get_pixel(0, 1).0, [128, 255, 191]);
         assert_eq!(picture.get_pixel(1, 1).0, [255, 0, 191]);
+    }
+
+    #[test]
+    fn what_is_no_colour_is_no_picture() {
+        let device = Device::flex();
+        for bad in [f32::NAN, f32::INFINITY] {
+            let pixels = Tensor::<4>::from_floats([[[[0.0, bad]], [[0.0, 0.0]], [[0.0, 0.0]]]], &device);
+            let read = futures_lite::future::block_on(from_tensor(pixels));
+            assert!(matches!(read, Err(ReadBackError::NotFinite(NotFinite::Autoencoder))), "{bad}");
+        }
     }
 
     proptest! {

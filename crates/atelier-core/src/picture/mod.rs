@@ -3,9 +3,10 @@
 mod convert;
 mod decode;
 mod encode;
+mod jpeg;
 mod parameters;
 
-pub use convert::{from_chw, from_tensor, to_chw, to_tensor};
+pub use convert::{ReadBackError, from_chw, from_tensor, to_chw, to_tensor};
 pub use decode::{centre_square, decode, dimensions, resized_part};
 pub use encode::encode_png;
-pub use parameters::GenerationParameters;
+pub use parameters::{GenerationParameters, InitialLatents, LoraUse, ModelNames};

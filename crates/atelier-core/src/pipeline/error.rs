@@ -41,6 +41,24 @@ pub enum PipelineError {
         /// What is wrong with it.
         source: WeightsError,
     },
+    /// Parts that do not belong together.
+    #[error("{path}: {problem}")]
+    Parts {
+        /// The configuration of one of them.
+        path: String,
+        /// Both parts, what each says, and what to do.
+        problem: String,
+    },
+    /// A file speaks of one that is not in its folder.
+    #[error(
+        "{folder}: a file there speaks of `{name}`, which leads out of the folder; such files are not read"
+    )]
+    Outside {
+        /// The folder, relative to the model folder.
+        folder: String,
+        /// What is spoken of.
+        name: String,
+    },
     /// The scheduler's configuration cannot be used.
     #[error("scheduler/scheduler_config.json: {0}")]
     Scheduler(#[from] SchedulerError),

@@ -1,21 +1,20 @@
 //! What a model folder holds, without loading it.
 
 use super::{
-    DIFFUSERS_WEIGHTS, ModelFiles, PipelineError, TEXT_ENCODER, TRANSFORMERS_WEIGHTS, VAE,
-    autoencoder_config, component, config, denoiser_config, files, scheduling,
+    DIFFUSERS_WEIGHTS, ModelFiles, PipelineError, TEXT_ENCODER, TRANSFORMERS_WEIGHTS, VAE, check_weights,
+    component,
+    configurations::{Configurations, denoiser_config},
+    parts, scheduling,
     t5_text_encoder::{T5_OF_FLUX, T5_OF_SD3},
     text_encoder,
     text_encoders::{self, SecondTextEncoderConfig},
+    weight_files::weights_of,
 };
-use crate::{
-    models::{
-        ModelConfig, ModelError,
-        autoencoder::AutoencoderConfig,
-        clip_text::CLIPTextConfig,
-        denoiser::{Denoiser, DenoiserConfig},
-        layers::{Adaptable, LayerMut},
-    },
-    weights,
+use crate::models::{
+    ModelError,
+    autoencoder::AutoencoderConfig,
+    denoiser::{Denoiser, DenoiserConfig},
+    layers::{Adaptable, LayerMut},
 };
 use burn::{module::Module, tensor::Device};
 
@@ -71,8 +70,8 @@ impl PartSize {
 }
 
 impl Inventory {
-    /// Reads configurations and headers, and checks that the weights are those that the configurations need, and that the
-    /// scheduler is one of the denoiser's.
+    /// Reads configurations and headers, and checks that the weights are those that the configurations need, that the parts
+    /// belong together, and that the scheduler is one of the denoiser's.
     ///
     /// # Errors
     /// [`PipelineError`] names the file, and what in it cannot be used.
@@ -81,31 +80,32 @@ impl Inventory {
         let denoiser = denoiser_config.init(device).map_err(PipelineError::model(&path))?;
         let folder = component(&denoiser_config).key();
         check(&denoiser, files, folder, DIFFUSERS_WEIGHTS)?;
-        let (path, json) = config(files, TEXT_ENCODER)?;
-        let text_config = CLIPTextConfig::from_json(&json).map_err(PipelineError::config(&path))?;
+        let configurations = Configurations::read(files)?;
+        parts::check(&configurations)?;
+        configurations.tokenizers(files)?;
+        let Configurations { text, second, third, vae: vae_config, .. } = configurations;
+        let path = format!("{TEXT_ENCODER}/config.json");
         let text_encoder =
-            text_encoder(&denoiser_config, &text_config, device).map_err(PipelineError::model(&path))?;
+            text_encoder(&denoiser_config, &text, device).map_err(PipelineError::model(&path))?;
         check(&text_encoder, files, TEXT_ENCODER, TRANSFORMERS_WEIGHTS)?;
         let mut parts = vec![PartSize::of(folder, &denoiser), PartSize::of(TEXT_ENCODER, &text_encoder)];
-        let mut tokens = text_config.max_position_embeddings;
-        if let Some((path, config)) = SecondTextEncoderConfig::read(files)? {
-            parts.push(match config {
-                SecondTextEncoderConfig::Clip(config) => {
-                    checked(config.init_with_projection(device), &path, text_encoders::FOLDER, files)?
-                }
-                SecondTextEncoderConfig::T5(config) => {
-                    tokens = T5_OF_FLUX.tokens;
-                    checked(config.init(device), &path, T5_OF_FLUX.folder, files)?
-                }
-            });
+        let mut tokens = text.max_position_embeddings;
+        match second {
+            None => {}
+            Some(SecondTextEncoderConfig::Clip(config)) => {
+                parts.push(checked(config.init_with_projection(device), text_encoders::FOLDER, files)?);
+            }
+            Some(SecondTextEncoderConfig::T5(config)) => {
+                tokens = T5_OF_FLUX.tokens;
+                parts.push(checked(config.init(device), T5_OF_FLUX.folder, files)?);
+            }
         }
         if let DenoiserConfig::Sd3(_) = &denoiser_config {
             tokens += T5_OF_SD3.tokens;
-            if let Some((path, config)) = T5_OF_SD3.config(files)? {
-                parts.push(checked(config.init(device), &path, T5_OF_SD3.folder, files)?);
-            }
         }
-        let vae_config = autoencoder_config(files)?;
+        if let Some(config) = third {
+            parts.push(checked(config.init(device), T5_OF_SD3.folder, files)?);
+        }
         let path = format!("{VAE}/config.json");
         let vae = vae_config.init(device).map_err(PipelineError::model(&path))?;
         check(&vae, files, VAE, DIFFUSERS_WEIGHTS)?;
@@ -115,14 +115,13 @@ impl Inventory {
     }
 }
 
-/// The size of the text encoder in `folder`, whose configuration is at `path`, if its weights are there.
+/// The size of the text encoder in `folder`, if its weights are there.
 fn checked<M: Module + Adaptable, F: ModelFiles + ?Sized>(
     module: Result<M, ModelError>,
-    path: &str,
     folder: &'static str,
     files: &F,
 ) -> Result<PartSize, PipelineError> {
-    let module = module.map_err(PipelineError::model(path))?;
+    let module = module.map_err(PipelineError::model(&format!("{folder}/config.json")))?;
     check(&module, files, folder, TRANSFORMERS_WEIGHTS)?;
     Ok(PartSize::of(folder, &module))
 }
@@ -134,7 +133,6 @@ fn check<M: Module, F: ModelFiles + ?Sized>(
     folder: &str,
     stem: &str,
 ) -> Result<(), PipelineError> {
-    let parts = files::weights_of(files, folder, stem)?;
-    let path = parts.first().map_or_else(|| folder.to_owned(), |file| file.path().to_owned());
-    weights::check_files(module, &parts).map_err(|error| PipelineError::weights(&path, error))
+    let parts = weights_of(files, folder, stem)?;
+    check_weights(module, folder, &parts)
 }

@@ -1,17 +1,23 @@
 //! A diffusers model folder: all parts of a text-to-image model, loaded and saved together.
 
+mod clip_skip;
+mod configurations;
 mod error;
 mod files;
 mod inventory;
+mod names;
 mod parts;
 mod picture_sides;
 mod scheduling;
 mod t5_text_encoder;
 mod text_encoders;
+mod tokenizers;
+mod weight_files;
 
 pub use error::PipelineError;
 pub use files::ModelFiles;
 pub use inventory::{Inventory, PartSize};
+pub use names::is_inside;
 pub use picture_sides::PictureSides;
 pub use t5_text_encoder::T5TextEncoder;
 pub use text_encoders::SecondTextEncoder;
@@ -29,16 +35,18 @@ use crate::{
     },
     schedulers::SchedulerConfig,
     text::{PromptTokenizer, TOKENIZER_CONFIG},
-    weights::{self, Precision},
+    weights::{self, Precision, WeightsFile},
 };
 use burn::{
     module::Module,
     tensor::{Device, FloatDType, Tensor, TensorData},
 };
+use configurations::{Configurations, denoiser_config};
 use scheduling::SCHEDULER;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use t5_text_encoder::{T5_OF_SD3, followed_by_t5};
+use tokenizers::Tokenizers;
+use weight_files::weights_of;
 
 const INDEX: &str = "model_index.json";
 const VAE: &str = "vae";
@@ -99,13 +107,6 @@ impl SizeConditions {
     }
 }
 
-/// What of `model_index.json` is not said by the parts themselves.
-#[derive(Deserialize)]
-struct Index {
-    #[serde(default)]
-    force_zeros_for_empty_prompt: bool,
-}
-
 impl Pipeline {
     /// Reads all parts onto `device`.
     ///
@@ -125,45 +126,56 @@ impl Pipeline {
         files: &F,
         device: &Device,
     ) -> Result<Self, PipelineError> {
-        let index: Index = serde_json::from_slice(&files.json(INDEX)?)
-            .map_err(|error| PipelineError::File { path: INDEX.to_owned(), reason: error.to_string() })?;
-        let (path, denoiser_config) = denoiser_config(files)?;
-        let mut denoiser = denoiser_config.init(device).map_err(PipelineError::model(&path))?;
+        let configurations = Configurations::read(files)?;
+        let folder = component(&configurations.denoiser).key();
+        let mut denoiser =
+            configurations.denoiser.init(device).map_err(PipelineError::model(&config_of(folder)))?;
         store_weights_as(&mut denoiser, dtype);
-        let vae_config = autoencoder_config(files)?;
-        let vae = vae_config.init(device).map_err(PipelineError::model(&format!("{VAE}/config.json")))?;
-        let (path, json) = config(files, TEXT_ENCODER)?;
-        let text_config = CLIPTextConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-        let mut text_encoder =
-            text_encoder(&denoiser_config, &text_config, device).map_err(PipelineError::model(&path))?;
+        let is_unet = matches!(configurations.denoiser, DenoiserConfig::Unet(_));
+        if !is_unet {
+            parts::check(&configurations)?;
+        }
+        let denoiser_files = weights_of(files, folder, DIFFUSERS_WEIGHTS)?;
+        if is_unet {
+            // A UNet whose weights contradict its own configuration fits no other part either, but for that reason.
+            check_weights(&denoiser, folder, &denoiser_files)?;
+            parts::check(&configurations)?;
+        }
+        let Tokenizers { first: tokenizer, second: second_tokenizer, third: third_tokenizer } =
+            configurations.tokenizers(files)?;
+        let scheduler_config = scheduling::read(files, &configurations.denoiser)?;
+        let Configurations {
+            force_zeros_for_empty_prompt,
+            denoiser: denoiser_config,
+            vae: vae_config,
+            text: text_config,
+            second,
+            third,
+        } = configurations;
+        let vae = vae_config.init(device).map_err(PipelineError::model(&config_of(VAE)))?;
+        let mut text_encoder = text_encoder(&denoiser_config, &text_config, device)
+            .map_err(PipelineError::model(&config_of(TEXT_ENCODER)))?;
         store_weights_as(&mut text_encoder, dtype);
-        let second_text_encoder = SecondTextEncoder::load(dtype, files, device)?;
-        let third_text_encoder = match &denoiser_config {
-            DenoiserConfig::Sd3(_) => T5_OF_SD3
-                .config(files)?
-                .map(|config| T5TextEncoder::load(&T5_OF_SD3, config, dtype, files, device))
-                .transpose()?,
-            DenoiserConfig::Unet(_) | DenoiserConfig::Flux(_) => None,
-        };
-        parts::check(&parts::Parts {
-            denoiser: &denoiser_config,
-            vae: &vae_config,
-            text: &text_config,
-            second: second_text_encoder.as_ref(),
-            third: third_text_encoder.as_ref(),
-        })?;
-        let scheduler_config = scheduling::read(files, &denoiser_config)?;
-        let folder = component(&denoiser_config).key();
+        let second_text_encoder = second
+            .zip(second_tokenizer)
+            .map(|(config, tokenizer)| SecondTextEncoder::load(config, tokenizer, dtype, files, device))
+            .transpose()?;
+        let third_text_encoder = third
+            .zip(third_tokenizer)
+            .map(|(config, tokenizer)| {
+                T5TextEncoder::load(&T5_OF_SD3, config, tokenizer, dtype, files, device)
+            })
+            .transpose()?;
         Ok(Self {
-            denoiser: load_part(denoiser, files, folder, DIFFUSERS_WEIGHTS)?,
+            denoiser: load_weights(denoiser, folder, &denoiser_files)?,
             vae: load_part(vae, files, VAE, DIFFUSERS_WEIGHTS)?,
             text_encoder: load_part(text_encoder, files, TEXT_ENCODER, TRANSFORMERS_WEIGHTS)?,
-            tokenizer: PromptTokenizer::load(files, TOKENIZER, text_config.max_position_embeddings)?,
+            tokenizer,
             second_text_encoder,
             third_text_encoder,
             negative_denoiser: None,
             clip_skip: 0,
-            force_zeros_for_empty_prompt: index.force_zeros_for_empty_prompt,
+            force_zeros_for_empty_prompt,
             denoiser_config,
             vae_config,
             text_config,
@@ -371,15 +383,6 @@ fn component(denoiser: &DenoiserConfig) -> Component {
     }
 }
 
-/// The configuration of the denoiser, and its path: a model folder has a UNet or a transformer.
-fn denoiser_config<F: ModelFiles + ?Sized>(files: &F) -> Result<(String, DenoiserConfig), PipelineError> {
-    let [unet, transformer] = [Component::Unet, Component::Transformer].map(Component::key);
-    let is_transformer = files.contains(&format!("{transformer}/config.json"));
-    let (path, json) = config(files, if is_transformer { transformer } else { unet })?;
-    let config = DenoiserConfig::from_json(&json).map_err(PipelineError::config(&path))?;
-    Ok((path, config))
-}
-
 /// The first text encoder that goes with `denoiser`: SD3 takes the projection of its vector.
 fn text_encoder(
     denoiser: &DenoiserConfig,
@@ -392,16 +395,9 @@ fn text_encoder(
     }
 }
 
-fn autoencoder_config<F: ModelFiles + ?Sized>(files: &F) -> Result<AutoencoderConfig, PipelineError> {
-    let (path, json) = config(files, VAE)?;
-    AutoencoderConfig::from_json(&json).map_err(PipelineError::config(&path))
-}
-
-/// The configuration of the part in `folder`, and its path.
-fn config<F: ModelFiles + ?Sized>(files: &F, folder: &str) -> Result<(String, Vec<u8>), PipelineError> {
-    let path = format!("{folder}/config.json");
-    let json = files.json(&path)?;
-    Ok((path, json))
+/// The path of the configuration of the part in `folder`.
+fn config_of(folder: &str) -> String {
+    format!("{folder}/config.json")
 }
 
 /// `module` with the weights in `folder`.
@@ -411,9 +407,24 @@ fn load_part<M: Module, F: ModelFiles + ?Sized>(
     folder: &str,
     stem: &str,
 ) -> Result<M, PipelineError> {
-    let parts = files::weights_of(files, folder, stem)?;
-    let path = parts.first().map_or_else(|| folder.to_owned(), |file| file.path().to_owned());
-    weights::load_files(module, &parts).map_err(|error| PipelineError::weights(&path, error))
+    load_weights(module, folder, &weights_of(files, folder, stem)?)
+}
+
+/// `module` with the weights in `parts`, the files in `folder`.
+fn load_weights<M: Module>(module: M, folder: &str, parts: &[WeightsFile]) -> Result<M, PipelineError> {
+    weights::load_files(module, parts)
+        .map_err(|error| PipelineError::weights(&first_path(parts, folder), error))
+}
+
+/// Whether `parts`, the files in `folder`, hold what `module` needs; no value is read.
+fn check_weights<M: Module>(module: &M, folder: &str, parts: &[WeightsFile]) -> Result<(), PipelineError> {
+    weights::check_files(module, parts)
+        .map_err(|error| PipelineError::weights(&first_path(parts, folder), error))
+}
+
+/// What messages call the weights in `folder`.
+fn first_path(parts: &[WeightsFile], folder: &str) -> String {
+    parts.first().map_or(folder, WeightsFile::path).to_owned()
 }
 
 /// Files on their way to a model folder.

@@ -1,6 +1,9 @@
 //! How large the pictures of a model can be.
 
-use super::{ModelFiles, PipelineError, autoencoder_config, denoiser_config};
+use super::{
+    ModelFiles, PipelineError,
+    configurations::{autoencoder_config, denoiser_config},
+};
 use crate::models::{autoencoder::AutoencoderConfig, denoiser::DenoiserConfig};
 
 /// The sides of pictures that a model takes, in pixels.
@@ -17,8 +20,8 @@ impl PictureSides {
     pub fn new(denoiser: &DenoiserConfig, vae: &AutoencoderConfig) -> Self {
         let factor = vae.downsampling_factor();
         Self {
-            divisor: factor * denoiser.patch(),
-            longest: denoiser.longest_side().map(|latents| latents * factor),
+            divisor: factor.saturating_mul(denoiser.patch()),
+            longest: denoiser.longest_side().map(|latents| latents.saturating_mul(factor)),
         }
     }
 

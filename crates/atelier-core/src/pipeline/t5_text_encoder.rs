@@ -1,6 +1,9 @@
 //! T5 as a text encoder: the second one of FLUX, the third one of SD3.
 
-use super::{Files, ModelFiles, PipelineError, TRANSFORMERS_WEIGHTS, config, load_part};
+use super::{
+    Files, ModelFiles, PipelineError, TRANSFORMERS_WEIGHTS, configurations::config, load_part,
+    text_encoders::TextModelType,
+};
 use crate::{
     models::{
         ModelConfig,
@@ -31,17 +34,17 @@ pub(super) const T5_OF_SD3: T5Place =
     T5Place { folder: "text_encoder_3", tokenizer: "tokenizer_3", tokens: 256 };
 
 impl T5Place {
-    /// The configuration there with its path, if there is one.
+    /// The configuration there, if there is one.
     pub(super) fn config<F: ModelFiles + ?Sized>(
         &self,
         files: &F,
-    ) -> Result<Option<(String, T5Config)>, PipelineError> {
+    ) -> Result<Option<T5Config>, PipelineError> {
         if !files.contains(&format!("{}/config.json", self.folder)) {
             return Ok(None);
         }
         let (path, json) = config(files, self.folder)?;
-        let config = T5Config::from_json(&json).map_err(PipelineError::config(&path))?;
-        Ok(Some((path, config)))
+        TextModelType::of(&path, &json)?.must_be(TextModelType::T5, &path)?;
+        T5Config::from_json(&json).map(Some).map_err(PipelineError::config(&path))
     }
 }
 
@@ -57,21 +60,20 @@ pub struct T5TextEncoder {
 }
 
 impl T5TextEncoder {
-    /// Reads what belongs to the configuration `config`, which is at `path`.
+    /// Reads the weights that belong to `config`.
     pub(super) fn load<F: ModelFiles + ?Sized>(
         place: &T5Place,
-        (path, config): (String, T5Config),
+        config: T5Config,
+        tokenizer: PromptTokenizer,
         dtype: FloatDType,
         files: &F,
         device: &Device,
     ) -> Result<Self, PipelineError> {
+        let path = format!("{}/config.json", place.folder);
         let mut model = config.init(device).map_err(PipelineError::model(&path))?;
         store_weights_as(&mut model, dtype);
-        Ok(Self {
-            model: load_part(model, files, place.folder, TRANSFORMERS_WEIGHTS)?,
-            tokenizer: PromptTokenizer::load(files, place.tokenizer, place.tokens)?,
-            config,
-        })
+        let model = load_part(model, files, place.folder, TRANSFORMERS_WEIGHTS)?;
+        Ok(Self { config, model, tokenizer })
     }
 
     pub(super) async fn add_to(&self, place: &T5Place, files: &mut Files) -> Result<(), PipelineError> {

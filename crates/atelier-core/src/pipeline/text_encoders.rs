@@ -1,12 +1,13 @@
 //! The second text encoder of models that have two.
 
 use super::{
-    Files, ModelFiles, PipelineError, T5TextEncoder, TRANSFORMERS_WEIGHTS, config, load_part,
+    Files, ModelFiles, PipelineError, T5TextEncoder, TRANSFORMERS_WEIGHTS, configurations::config, load_part,
     t5_text_encoder::T5_OF_FLUX,
 };
 use crate::{
+    json,
     models::{
-        ModelConfig,
+        ConfigError, ModelConfig,
         clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextStates},
         layers::{Adaptable, LayerMut, store_weights_as},
         prompt_embeddings::PromptEmbeddings,
@@ -18,37 +19,73 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use serde::Deserialize;
 
 pub(super) const FOLDER: &str = "text_encoder_2";
-const TOKENIZER: &str = "tokenizer_2";
+const PATH: &str = "text_encoder_2/config.json";
+pub(super) const TOKENIZER: &str = "tokenizer_2";
 
 /// SDXL and SD3 take the states of the last layer but one, of both CLIP encoders.
-const SKIPPED_LAYERS: usize = 1;
+pub(super) const SKIPPED_LAYERS: usize = 1;
+
+/// The kind of a text encoder, as its configuration says under `model_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextModelType {
+    Clip,
+    T5,
+}
+
+impl TextModelType {
+    /// Of the configuration with the text `json`, which is at `path`. One that says nothing is of CLIP.
+    pub fn of(path: &str, json: &[u8]) -> Result<Self, PipelineError> {
+        #[derive(Deserialize)]
+        struct Kind {
+            model_type: Option<String>,
+        }
+        let class = "text encoder";
+        let kind: Kind = json::from_slice(json)
+            .map_err(|source| PipelineError::config(path)(ConfigError::Json { class, source }))?;
+        match kind.model_type.as_deref() {
+            None | Some("clip_text_model" | "clip") => Ok(Self::Clip),
+            Some("t5") => Ok(Self::T5),
+            Some(other) => Err(PipelineError::config(path)(ConfigError::Unsupported {
+                class,
+                key: "model_type".to_owned(),
+                value: format!("{other:?}"),
+                supported: "\"clip_text_model\", \"t5\"".to_owned(),
+            })),
+        }
+    }
+
+    /// Refuses another kind than is `wanted` at `path`.
+    pub fn must_be(self, wanted: Self, path: &str) -> Result<(), PipelineError> {
+        if self == wanted {
+            return Ok(());
+        }
+        let reason = match wanted {
+            Self::Clip => "is of a T5 encoder, where the supported models have one of CLIP",
+            Self::T5 => "is of a CLIP encoder, where the model needs one of T5",
+        };
+        Err(PipelineError::File { path: path.to_owned(), reason: reason.to_owned() })
+    }
+}
 
 /// The configuration of a second text encoder.
+#[derive(Debug)]
 pub(super) enum SecondTextEncoderConfig {
     Clip(CLIPTextConfig),
     T5(T5Config),
 }
 
 impl SecondTextEncoderConfig {
-    /// Reads it from a model folder, with its path, if there is one.
-    pub(super) fn read<F: ModelFiles + ?Sized>(files: &F) -> Result<Option<(String, Self)>, PipelineError> {
-        #[derive(Deserialize)]
-        struct Kind {
-            #[serde(default)]
-            model_type: String,
-        }
-        if !files.contains(&format!("{FOLDER}/config.json")) {
+    /// Reads it from a model folder, if there is one.
+    pub(super) fn read<F: ModelFiles + ?Sized>(files: &F) -> Result<Option<Self>, PipelineError> {
+        if !files.contains(PATH) {
             return Ok(None);
         }
         let (path, json) = config(files, FOLDER)?;
-        let is_t5 = serde_json::from_slice::<Kind>(&json).is_ok_and(|kind| kind.model_type == "t5");
-        let config = if is_t5 {
-            T5Config::from_json(&json).map(Self::T5)
-        } else {
-            CLIPTextConfig::from_json(&json).map(Self::Clip)
+        let config = match TextModelType::of(&path, &json)? {
+            TextModelType::T5 => T5Config::from_json(&json).map(Self::T5),
+            TextModelType::Clip => CLIPTextConfig::from_json(&json).map(Self::Clip),
         };
-        let config = config.map_err(PipelineError::config(&path))?;
-        Ok(Some((path, config)))
+        config.map(Some).map_err(PipelineError::config(&path))
     }
 }
 
@@ -70,27 +107,25 @@ pub enum SecondTextEncoder {
 }
 
 impl SecondTextEncoder {
-    /// Reads it from a model folder, if there is one.
+    /// Reads the weights that belong to `config`.
     pub(super) fn load<F: ModelFiles + ?Sized>(
+        config: SecondTextEncoderConfig,
+        tokenizer: PromptTokenizer,
         dtype: FloatDType,
         files: &F,
         device: &Device,
-    ) -> Result<Option<Self>, PipelineError> {
-        let Some((path, config)) = SecondTextEncoderConfig::read(files)? else { return Ok(None) };
-        Ok(Some(match config {
+    ) -> Result<Self, PipelineError> {
+        match config {
             SecondTextEncoderConfig::T5(config) => {
-                Self::T5(T5TextEncoder::load(&T5_OF_FLUX, (path, config), dtype, files, device)?)
+                T5TextEncoder::load(&T5_OF_FLUX, config, tokenizer, dtype, files, device).map(Self::T5)
             }
             SecondTextEncoderConfig::Clip(config) => {
-                let mut model = config.init_with_projection(device).map_err(PipelineError::model(&path))?;
+                let mut model = config.init_with_projection(device).map_err(PipelineError::model(PATH))?;
                 store_weights_as(&mut model, dtype);
-                Self::Clip {
-                    model: load_part(model, files, FOLDER, TRANSFORMERS_WEIGHTS)?,
-                    tokenizer: PromptTokenizer::load(files, TOKENIZER, config.max_position_embeddings)?,
-                    config,
-                }
+                let model = load_part(model, files, FOLDER, TRANSFORMERS_WEIGHTS)?;
+                Ok(Self::Clip { config, model, tokenizer })
             }
-        }))
+        }
     }
 
     /// The class in transformers.

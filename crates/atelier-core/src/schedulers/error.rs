@@ -23,8 +23,8 @@ pub enum SchedulerError {
     },
     /// A class that no sampler stands in for unless somebody says so.
     #[error(
-        "`_class_name` is {class}, which no sampler stands in for: {reason}; choose one yourself to paint all the same (`--scheduler`): \
-         {choices}"
+        "`_class_name` is {class}, which no sampler stands in for: {reason}; choose one yourself to paint all \
+         the same (`--scheduler`): {choices}"
     )]
     NoSampler {
         /// The class.

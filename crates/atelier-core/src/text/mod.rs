@@ -128,6 +128,21 @@ impl PromptTokenizer {
         Ok(Self { tokenizer, bytes, length })
     }
 
+    /// How many ids every prompt becomes.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The highest id that prompts can have: of the vocabulary, of padding, and of what is put around every prompt.
+    ///
+    /// # Errors
+    /// [`TextError::Prompt`] for a tokenizer that cannot take the empty prompt.
+    pub fn highest_id(&self) -> Result<u32, TextError> {
+        let ids = self.ids("")?;
+        let vocabulary = self.tokenizer.get_vocab(true);
+        Ok(vocabulary.into_values().chain(ids).max().unwrap_or(0))
+    }
+
     /// The file that it was read from, to be written back unchanged.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -154,13 +169,20 @@ impl PromptTokenizer {
     pub fn encode(&self, prompts: &[&str], device: &Device) -> Result<Tensor<2, Int>, TextError> {
         let mut ids: Vec<i32> = Vec::with_capacity(prompts.len() * self.length);
         for prompt in prompts {
-            let encoding = self.tokenizer.encode(*prompt, true).map_err(|error| TextError::Prompt {
-                prompt: (*prompt).to_owned(),
-                reason: error.to_string(),
-            })?;
-            ids.extend(encoding.get_ids().iter().map(|&id| id as i32));
+            ids.extend(self.ids(prompt)?.into_iter().map(|id| id as i32));
         }
         Ok(Tensor::from_data(TensorData::new(ids, [prompts.len(), self.length]), device))
+    }
+
+    /// As many ids as the length says.
+    fn ids(&self, prompt: &str) -> Result<Vec<u32>, TextError> {
+        let failed = |reason: String| TextError::Prompt { prompt: prompt.to_owned(), reason };
+        let encoding = self.tokenizer.encode(prompt, true).map_err(|error| failed(error.to_string()))?;
+        let ids = encoding.get_ids();
+        if ids.len() == self.length {
+            return Ok(ids.to_vec());
+        }
+        Err(failed(format!("it became {} tokens instead of {}", ids.len(), self.length)))
     }
 
     /// The end of `prompt` that does not fit into the text encoder's length, if there is one.

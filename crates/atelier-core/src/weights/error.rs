@@ -4,7 +4,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum WeightsError {
     /// Not a safetensors file.
-    #[error("not a safetensors file, or corrupt: {0}; download it again")]
+    #[error("not a safetensors file, or corrupt: {0}; download it again, or let another program write it")]
     Corrupt(String),
     /// Half a download.
     #[error("only {found} of {expected} bytes are there: the download was cut off; download the file again")]
@@ -20,15 +20,23 @@ pub enum WeightsError {
          `save_pretrained(…, safe_serialization=True)` where you trust it"
     )]
     Pickle,
+    /// A file of another format, such as GGUF.
+    #[error("this is {format}, which is not read; {advice}")]
+    OtherFormat {
+        /// What it is.
+        format: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// What git has in the place of a large file.
     #[error("this is only a pointer to the file; fetch it with `git lfs pull`")]
     Pointer,
-    /// The names do not fit the model: other tensors are wanted than those in the file.
+    /// Tensors that the model needs are not in the file.
     #[error("the file is not for this model: {}", list_names(missing, unexpected))]
     Names {
         /// Tensors that the model needs and the file lacks, sorted.
         missing: Vec<String>,
-        /// Tensors that the model does not know, sorted.
+        /// Tensors in the file that the model does not know, sorted.
         unexpected: Vec<String>,
     },
     /// A tensor that has another shape than the model's parameter.
@@ -43,8 +51,10 @@ pub enum WeightsError {
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor of a type other than f32, f16 and bf16.
-    #[error("tensor `{name}` has the type {dtype}; only F32, F16 and BF16 can be read")]
+    /// A tensor of a type other than f64, f32, f16 and bf16.
+    #[error(
+        "tensor `{name}` has the type {dtype}; only F64, F32, F16 and BF16 can be read: get weights that are not quantised"
+    )]
     Dtype {
         /// Name of the tensor.
         name: String,
@@ -101,10 +111,22 @@ pub enum WeightsError {
     },
 }
 
+/// How many names a message lists.
+const LISTED: usize = 8;
+
+/// The first of `names` for a message, and how many follow.
+pub(super) fn first_names(names: &[String]) -> String {
+    let listed = names[..names.len().min(LISTED)].join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => listed,
+        more => format!("{listed}, and {more} more"),
+    }
+}
+
 fn list_names(missing: &[String], unexpected: &[String]) -> String {
     let list = |what: &str, names: &[String]| match names {
         [] => None,
-        names => Some(format!("{} {what}: {}", names.len(), names.join(", "))),
+        names => Some(format!("{} {what}: {}", names.len(), first_names(names))),
     };
     [list("missing", missing), list("unexpected", unexpected)]
         .into_iter()

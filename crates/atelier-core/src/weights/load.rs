@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
+use super::error::first_names;
 use super::names::{FileParameter, ModulePath};
 use super::{WeightsError, WeightsFile};
 use crate::models::autoencoder_kl;
@@ -22,14 +23,22 @@ pub fn load_into<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> 
 
 /// Replaces all parameters of `module` by those of safetensors files, which share the model among them.
 ///
-/// Tensors in f16 and bf16 are widened to f32. The parameters stay on their device and keep their identities;
-/// random initial values that nobody has looked at are never computed.
+/// Tensors in f64, f16 and bf16 become f32. The parameters stay on their device and keep their identities; random initial
+/// values that nobody has looked at are never computed. Tensors that the module has no place for are left out, as diffusers
+/// and transformers do it, with a warning unless they are known to belong to something else.
 ///
 /// # Errors
 ///
 /// Any [`WeightsError`] but those of devices. Names and shapes are checked before the first value is read.
 pub fn load_files<M: Module>(module: M, files: &[WeightsFile]) -> Result<M, WeightsError> {
-    let found = sources(&module, files)?;
+    let Sources { found, left_out } = sources(&module, files)?;
+    if !left_out.is_empty() {
+        let path = files.first().map_or("", WeightsFile::path);
+        let (count, names) = (left_out.len(), first_names(&left_out));
+        tracing::warn!(
+            "{path}: the model has no place for {count} of the tensors, which are left out: {names}"
+        );
+    }
     let mut loader = Loader { path: ModulePath::default(), found, error: None };
     let module = module.map(&mut loader);
     loader.error.map_or(Ok(module), Err)
@@ -43,46 +52,72 @@ pub fn check_files<M: Module>(module: &M, files: &[WeightsFile]) -> Result<(), W
     sources(module, files).map(|_| ())
 }
 
-/// Where the values of all of `module`'s parameters are, by the parameters' names.
-fn sources<'a, M: Module>(
-    module: &M,
-    files: &'a [WeightsFile],
-) -> Result<BTreeMap<String, Source<'a>>, WeightsError> {
+/// What files have for a module.
+struct Sources<'a> {
+    /// Where the values of all parameters are, by the parameters' names.
+    found: BTreeMap<String, Source<'a>>,
+    /// Names in the files that the module does not know, sorted; without those of parts that such files often have as well.
+    left_out: Vec<String>,
+}
+
+fn sources<'a, M: Module>(module: &M, files: &'a [WeightsFile]) -> Result<Sources<'a>, WeightsError> {
     let mut expected = ExpectedParameters::default();
     module.visit(&mut expected);
     let expected = expected.shapes;
     let mut found: BTreeMap<String, Source<'_>> = BTreeMap::new();
-    let mut shapes = BTreeMap::new();
+    let mut left_out = Vec::new();
     for file in files {
         for (name, shape) in file.tensors() {
-            // Old files of transformers store this constant.
-            if !name.ends_with(".position_ids") {
-                let in_model = name_in_model(name, &expected);
-                shapes.insert(in_model.clone(), shape);
-                found.insert(in_model, Source { file, name });
+            let in_model = name_in_model(name, &expected);
+            if expected.contains_key(&in_model) {
+                found.insert(in_model, Source { file, name, shape });
+            } else if !is_of_another_part(name) {
+                left_out.push(name.to_owned());
             }
         }
     }
+    left_out.sort();
 
     let missing: Vec<String> = expected.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
-    let unexpected: Vec<String> =
-        found.keys().filter(|name| !expected.contains_key(*name)).cloned().collect();
-    if !missing.is_empty() || !unexpected.is_empty() {
-        return Err(WeightsError::Names { missing, unexpected });
+    if !missing.is_empty() {
+        return Err(WeightsError::Names { missing, unexpected: left_out });
     }
-    for (name, found) in shapes {
-        let expected = &expected[&name];
-        if found != expected {
-            return Err(WeightsError::Shape { name, expected: expected.clone(), found: found.to_vec() });
+    for (name, source) in &found {
+        let expected = &expected[name];
+        if source.shape != expected {
+            let (name, found) = (name.clone(), source.shape.to_vec());
+            return Err(WeightsError::Shape { name, expected: expected.clone(), found });
         }
     }
-    Ok(found)
+    Ok(Sources { found, left_out })
+}
+
+/// Whether a tensor is one that files of sound models have beside what is needed: constants of old files of transformers, the
+/// rest of CLIP beside its text encoder, the decoder of T5 beside its encoder, and the counters of a moving average.
+fn is_of_another_part(name: &str) -> bool {
+    const BEGINNINGS: [&str; 3] = ["vision_model.", "visual_projection.", "decoder.block."];
+    const NAMES: [&str; 8] = [
+        "position_ids",
+        "logit_scale",
+        "text_projection.weight",
+        "decoder.embed_tokens.weight",
+        "decoder.final_layer_norm.weight",
+        "lm_head.weight",
+        "optimization_step",
+        "num_updates",
+    ];
+    let is_named =
+        |end: &&str| name.strip_suffix(*end).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || NAMES.iter().any(is_named)
 }
 
 /// Where a parameter's values are.
 struct Source<'a> {
     file: &'a WeightsFile,
+    /// The name there.
     name: &'a str,
+    /// The shape there.
+    shape: &'a [usize],
 }
 
 /// The name of a tensor in the model. Transformers 5 leaves out a prefix that its text encoders had until then, and that
@@ -245,6 +280,37 @@ mod tests {
         });
         let error = load_into(model(), &spoilt).unwrap_err().to_string();
         assert_eq!(error, "the file is not for this model: 1 missing: norm.bias; 1 unexpected: norm.offset");
+    }
+
+    #[test]
+    fn what_the_model_has_no_place_for_is_left_out() {
+        let with_more = file(|tensors| {
+            let bias = tensors["norm.bias"].clone();
+            for name in
+                ["norm.offset", "norm.position_ids", "vision_model.post_layernorm.bias", "logit_scale"]
+            {
+                tensors.insert(name, bias.clone());
+            }
+            // Of another type than weights have: it is not read.
+            tensors.insert("optimization_step", (Dtype::I64, vec![], vec![0; 8]));
+        });
+        let model = load_into(model(), &with_more).unwrap();
+        assert_eq!(model.norm.gamma.val().to_data(), TensorData::from([2.0_f32, 3.0]));
+        let files = [WeightsFile::from_bytes("", with_more).unwrap()];
+        let Sources { left_out, .. } = sources(&model, &files).map_err(|error| error.to_string()).unwrap();
+        assert_eq!(left_out, ["norm.offset"]);
+    }
+
+    #[test]
+    fn double_precision_is_narrowed() {
+        let doubles = |values: [f64; 2]| values.into_iter().flat_map(f64::to_le_bytes).collect::<Vec<u8>>();
+        let with = |values| {
+            file(|tensors| drop(tensors.insert("norm.bias", (Dtype::F64, vec![2], doubles(values)))))
+        };
+        let loaded = load_into(model(), &with([0.1, -3.0])).unwrap();
+        assert_eq!(loaded.norm.beta.unwrap().val().to_data(), TensorData::from([0.1_f32, -3.0]));
+        let error = load_into(model(), &with([1e300, 0.0])).unwrap_err();
+        assert!(matches!(error, WeightsError::NotFinite { .. }), "{error}");
     }
 
     #[test]

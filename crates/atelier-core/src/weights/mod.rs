@@ -11,8 +11,10 @@
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
+mod header;
 mod load;
 mod names;
+mod other_formats;
 mod save;
 mod source;
 mod tensors;

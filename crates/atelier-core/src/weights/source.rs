@@ -12,10 +12,8 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
-use super::{Metadata, WeightsError};
-
-/// The largest header that the format allows.
-const LONGEST_HEADER: u64 = 100_000_000;
+use super::header::{self, Header};
+use super::{Metadata, TensorValues, WeightsError};
 
 /// A safetensors file, of which the header has been read and checked.
 ///
@@ -61,25 +59,9 @@ impl WeightsFile {
     }
 
     fn new(path: String, length: u64, storage: Storage) -> Result<Self, WeightsError> {
-        let in_file = |source| WeightsError::InFile { path: path.clone(), source: Box::new(source) };
-        let mut prefix = storage.read(0, length.min(8)).map_err(in_file)?;
-        refuse_other_formats(&prefix).map_err(in_file)?;
-        prefix.resize(8, 0);
-        let header = u64::from_le_bytes(prefix.try_into().unwrap_or_default());
-        if length < 8 || header > LONGEST_HEADER {
-            return Err(in_file(WeightsError::Corrupt("there is no header".to_owned())));
-        }
-        let start = 8 + header;
-        if length < start {
-            return Err(in_file(WeightsError::Truncated { found: length, expected: start }));
-        }
-        let header = storage.read(8, header).map_err(in_file)?;
-        let (tensors, metadata) = parse(&header).map_err(in_file)?;
-        let end = tensors.values().map(|tensor| tensor.data_offsets.1 as u64).max().unwrap_or(0);
-        let expected = start.saturating_add(end);
-        if length < expected {
-            return Err(in_file(WeightsError::Truncated { found: length, expected }));
-        }
+        let header = header::read(length, |from, length| storage.read(from, length))
+            .map_err(|source| WeightsError::InFile { path: path.clone(), source: Box::new(source) })?;
+        let Header { tensors, metadata, start } = header;
         Ok(Self { path, tensors, metadata, start, storage })
     }
 
@@ -108,6 +90,40 @@ impl WeightsFile {
             .map_err(|source| WeightsError::InFile { path: self.path.clone(), source: Box::new(source) })
     }
 
+    /// The tensor `name` with its shape, all values finite, in f32.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_tensor(&self, name: &str) -> Result<TensorValues, WeightsError> {
+        let values = self.read(name)?;
+        let shape = self.tensors.get(name).map(|tensor| tensor.shape.clone()).unwrap_or_default();
+        TensorValues::new(shape, values)
+    }
+
+    /// The only value of the tensor `name`, which is finite, in f32; it may be a whole number, too.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and [`WeightsError::Rank`] for several values.
+    pub fn read_number(&self, name: &str) -> Result<f32, WeightsError> {
+        self.number(name)
+            .map_err(|source| WeightsError::InFile { path: self.path.clone(), source: Box::new(source) })
+    }
+
+    fn number(&self, name: &str) -> Result<f32, WeightsError> {
+        if let Some(TensorInfo { dtype, shape, data_offsets: (from, to) }) = self.tensors.get(name) {
+            if shape.iter().product::<usize>() != 1 {
+                return Err(WeightsError::Rank { expected: 0, shape: shape.clone() });
+            }
+            let is_signed = matches!(dtype, Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64);
+            if is_signed || matches!(dtype, Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64) {
+                let bytes = self.storage.read(self.start + *from as u64, (to - from) as u64)?;
+                return Ok(whole_number(&bytes, is_signed) as f32);
+            }
+        }
+        let values = self.values(name)?;
+        values.first().copied().ok_or_else(|| WeightsError::Elements { shape: Vec::new(), found: 0 })
+    }
+
     fn values(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
         let Some(tensor) = self.tensors.get(name) else {
             return Err(WeightsError::Names { missing: vec![name.to_owned()], unexpected: Vec::new() });
@@ -117,6 +133,7 @@ impl WeightsFile {
         let two_bytes =
             |convert: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().copied().map(convert).collect();
         let values: Vec<f32> = match tensor.dtype {
+            Dtype::F64 => bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
             Dtype::F32 => bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect(),
             Dtype::F16 => two_bytes(|bytes| f16::from_le_bytes(bytes).to_f32()),
             Dtype::BF16 => two_bytes(|bytes| bf16::from_le_bytes(bytes).to_f32()),
@@ -151,83 +168,46 @@ impl Storage {
     }
 }
 
-/// What people have in the place of a safetensors file.
-fn refuse_other_formats(start: &[u8]) -> Result<(), WeightsError> {
-    match start {
-        // A zip archive, as `torch.save` writes it, or a bare pickle.
-        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Err(WeightsError::Pickle),
-        [b'v', b'e', b'r', b's', b'i', b'o', b'n', ..] => Err(WeightsError::Pointer),
-        [b'<', ..] => Err(WeightsError::Corrupt("it is a web page".to_owned())),
-        _ => Ok(()),
+/// The whole number in `bytes`, at most 16 of them, the lowest first.
+fn whole_number(bytes: &[u8], is_signed: bool) -> i128 {
+    let is_negative = is_signed && bytes.last().is_some_and(|byte| *byte >= 0x80);
+    let mut wide = [if is_negative { 0xff } else { 0 }; 16];
+    for (wide, byte) in wide.iter_mut().zip(bytes) {
+        *wide = *byte;
     }
-}
-
-/// The tensors and strings of a header, whose places are checked.
-fn parse(header: &[u8]) -> Result<(BTreeMap<String, TensorInfo>, Metadata), WeightsError> {
-    const METADATA: &str = "__metadata__";
-    let corrupt =
-        |error: serde_json::Error| WeightsError::Corrupt(format!("its header is unreadable, {error}"));
-    let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).map_err(corrupt)?;
-    let metadata = match entries.remove(METADATA) {
-        Some(metadata) => serde_json::from_value(metadata).map_err(corrupt)?,
-        None => Metadata::new(),
-    };
-    let mut tensors = BTreeMap::new();
-    for (name, entry) in entries {
-        let tensor: TensorInfo = serde_json::from_value(entry).map_err(corrupt)?;
-        let elements = tensor.shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
-        let bytes =
-            elements.and_then(|elements| elements.checked_mul(tensor.dtype.bitsize())).map(|bits| bits / 8);
-        let (from, to) = tensor.data_offsets;
-        if to.checked_sub(from) != bytes {
-            let problem = format!("tensor `{name}` does not fill its place");
-            return Err(WeightsError::Corrupt(problem));
-        }
-        tensors.insert(name, tensor);
-    }
-    Ok((tensors, metadata))
+    i128::from_le_bytes(wide)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn error(bytes: &[u8]) -> String {
-        WeightsFile::from_bytes("model.safetensors", bytes.to_vec()).unwrap_err().to_string()
-    }
-
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
         [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
     }
 
     #[test]
-    fn what_people_have_instead_is_named() {
-        assert!(error(b"PK\x03\x04aaaaaaaa").contains("pickle"));
-        assert!(error(b"\x80\x02}q\x00X\x01").contains("pickle"));
-        assert!(error(b"version https://git-lfs.github.com/spec/v1\n").contains("git lfs pull"));
-        assert!(error(b"<!DOCTYPE html>").contains("web page"));
-        assert!(error(b"").contains("no header"));
-    }
-
-    #[test]
-    fn half_a_download_says_how_much_is_there() {
-        let whole = file(r#"{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}"#, &[0; 16]);
-        let message = error(&whole[..whole.len() - 6]);
-        let (found, expected) = (whole.len() - 6, whole.len());
-        assert!(message.contains(&format!("{found} of {expected} bytes")), "{message}");
-        assert!(message.starts_with("model.safetensors: "), "{message}");
-    }
-
-    #[test]
-    fn impossible_headers_are_refused() {
-        for header in [
-            r#"{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 15]}}"#,
-            r#"{"a": {"dtype": "F32", "shape": [4], "data_offsets": [16, 0]}}"#,
-            r#"{"a": {"dtype": "F32", "shape": [18446744073709551615, 8], "data_offsets": [0, 16]}}"#,
-            r#"{"a": 3}"#,
-            "[]",
-        ] {
-            assert!(error(&file(header, &[0; 16])).contains("corrupt"), "{header}");
-        }
+    fn numbers_of_any_type_are_read() {
+        let read = |dtype: &str, shape: &str, data: &[u8]| {
+            let end = data.len();
+            let header = format!(
+                r#"{{"alpha": {{"dtype": "{dtype}", "shape": {shape}, "data_offsets": [0, {end}]}}}}"#
+            );
+            WeightsFile::from_bytes("alpha", file(&header, data))
+                .unwrap()
+                .read_number("alpha")
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(read("F32", "[]", &2.5_f32.to_le_bytes()), Ok(2.5));
+        assert_eq!(read("F64", "[1]", &(-2.5_f64).to_le_bytes()), Ok(-2.5));
+        assert_eq!(read("F16", "[1, 1]", &f16::from_f32(0.5).to_le_bytes()), Ok(0.5));
+        assert_eq!(read("BF16", "[]", &bf16::from_f32(0.5).to_le_bytes()), Ok(0.5));
+        assert_eq!(read("I64", "[]", &(-3_i64).to_le_bytes()), Ok(-3.0));
+        assert_eq!(read("I8", "[]", &(-3_i8).to_le_bytes()), Ok(-3.0));
+        assert_eq!(read("U16", "[]", &65535_u16.to_le_bytes()), Ok(65535.0));
+        assert!(read("BOOL", "[]", &[1]).unwrap_err().contains("type BOOL"));
+        assert!(read("I8", "[2]", &[1, 1]).unwrap_err().contains("[2]"));
+        assert!(read("F64", "[]", &1e300_f64.to_le_bytes()).unwrap_err().contains("not finite"));
+        assert!(read("F16", "[]", &f16::NAN.to_le_bytes()).unwrap_err().contains("NaN"));
     }
 }

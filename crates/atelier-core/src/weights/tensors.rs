@@ -67,10 +67,7 @@ impl TensorValues {
 /// # Errors
 /// [`WeightsError::InFile`] around [`WeightsError::Dtype`] or [`WeightsError::NotFinite`], which names the tensor.
 pub fn read_tensors(file: &WeightsFile) -> Result<(BTreeMap<String, TensorValues>, Metadata), WeightsError> {
-    let tensors = file.tensors().map(|(name, shape)| {
-        let values = TensorValues::new(shape.to_vec(), file.read(name)?)?;
-        Ok((name.to_owned(), values))
-    });
+    let tensors = file.tensors().map(|(name, _)| Ok((name.to_owned(), file.read_tensor(name)?)));
     Ok((tensors.collect::<Result<_, WeightsError>>()?, file.metadata().clone()))
 }
 

@@ -1,10 +1,10 @@
 //! How well the annotator does on paintings that it was not fitted on.
 
 use super::{Annotator, Estimates, LeafModel, MEASURED_FROM, fit};
-use crate::{knobs::Knobs, leaves::LeafKnob};
+use crate::{dataset::StudioError, knobs::Knobs, leaves::LeafKnob};
 use atelier_criteria::{CriteriaTree, Side};
 use serde::Serialize;
-use std::fmt;
+use std::{fmt, ops::ControlFlow};
 
 /// The quality of one leaf's measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,11 +44,18 @@ pub struct EvaluationTable {
 
 impl Annotator {
     /// Measures held-out paintings: take a seed that was not fitted on. `progress` is told paintings measured, of twice as
-    /// many as `paintings`.
-    #[must_use]
-    pub fn evaluate(&self, seed: u64, paintings: u64, progress: &(dyn Fn(u64) + Sync)) -> EvaluationTable {
-        let sharp = fit::observe(seed, paintings, |_| false, progress);
-        let soft = fit::observe(seed, paintings, |_| true, &|done| progress(paintings + done));
+    /// many as `paintings`, and cancels with `Break`.
+    ///
+    /// # Errors
+    /// [`StudioError::Cancelled`].
+    pub fn evaluate(
+        &self,
+        seed: u64,
+        paintings: u64,
+        progress: &(dyn Fn(u64) -> ControlFlow<()> + Sync),
+    ) -> Result<EvaluationTable, StudioError> {
+        let sharp = fit::observe(seed, paintings, |_| false, progress)?;
+        let soft = fit::observe(seed, paintings, |_| true, &|done| progress(paintings + done))?;
         let normalised = |observations: Vec<fit::Observation>| -> Vec<(Vec<f32>, Knobs)> {
             observations.into_iter().map(|o| (self.normalised(&o.measures), o.knobs)).collect()
         };
@@ -74,7 +81,7 @@ impl Annotator {
                 positive_recall,
             })
         });
-        EvaluationTable { seed, paintings, leaves: leaves.collect() }
+        Ok(EvaluationTable { seed, paintings, leaves: leaves.collect() })
     }
 }
 

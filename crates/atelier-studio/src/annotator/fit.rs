@@ -2,6 +2,7 @@
 
 use super::{Annotator, LeafModel, MEASURED_FROM, SideModel, WEIGHT_UNIT};
 use crate::{
+    dataset::StudioError,
     knobs::Knobs,
     leaves::LeafKnob,
     measure::{Measures, SIDE},
@@ -10,7 +11,10 @@ use crate::{
 use atelier_criteria::Side;
 use image::{RgbImage, imageops};
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    ops::ControlFlow,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// What to fit on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +38,14 @@ pub(super) struct Observation {
     pub knobs: Knobs,
 }
 
-/// Paints and measures; every other painting is softened a little when `softened`, as an autoencoder would.
+/// Paints and measures; every other painting is softened a little when `softened`, as an autoencoder would. Ends with
+/// [`StudioError::Cancelled`] when `progress` breaks.
 pub(super) fn observe(
     seed: u64,
     paintings: u64,
     softened: impl Fn(u64) -> bool + Sync,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Vec<Observation> {
+    progress: &(dyn Fn(u64) -> ControlFlow<()> + Sync),
+) -> Result<Vec<Observation>, StudioError> {
     let done = AtomicU64::new(0);
     (0..paintings)
         .into_par_iter()
@@ -48,8 +53,11 @@ pub(super) fn observe(
             let spec = PaintingSpec::from_seed(seed, index);
             let painting = spec.paint(SIDE);
             let picture = if softened(index) { soften(&painting) } else { painting };
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            Observation { measures: Measures::of(&picture).values().to_vec(), knobs: spec.knobs }
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if progress(done).is_break() {
+                return Err(StudioError::Cancelled { done, total: paintings });
+            }
+            Ok(Observation { measures: Measures::of(&picture).values().to_vec(), knobs: spec.knobs })
         })
         .collect()
 }
@@ -59,10 +67,20 @@ fn soften(picture: &RgbImage) -> RgbImage {
 }
 
 impl Annotator {
-    /// Fits weights on three quarters of the paintings and thresholds on the last. `progress` is told paintings measured.
-    #[must_use]
-    pub fn fit(options: FitOptions, progress: &(dyn Fn(u64) + Sync)) -> Self {
-        let observations = observe(options.seed, options.paintings, |index| index % 2 == 1, progress);
+    /// Fits weights on three quarters of the paintings and thresholds on the last. `progress` is told paintings measured, and
+    /// cancels with `Break`.
+    ///
+    /// # Errors
+    /// [`StudioError::Options`] for too few paintings, [`StudioError::Cancelled`].
+    pub fn fit(
+        options: FitOptions,
+        progress: &(dyn Fn(u64) -> ControlFlow<()> + Sync),
+    ) -> Result<Self, StudioError> {
+        let (found, least) = (options.paintings, FitOptions::LEAST_PAINTINGS);
+        if found < least {
+            return Err(StudioError::Options(format!("{found} paintings: a fit needs {least} at least")));
+        }
+        let observations = observe(options.seed, options.paintings, |index| index % 2 == 1, progress)?;
         let names = Measures::of(&RgbImage::new(1, 1)).names().to_vec();
         let (means, deviations) = moments(&observations, names.len());
         let mut annotator = Self { measures: names, means, deviations, leaves: Vec::new() };
@@ -95,8 +113,13 @@ impl Annotator {
             }
             annotator.leaves.push(model);
         }
-        annotator
+        Ok(annotator)
     }
+}
+
+impl FitOptions {
+    /// Fewer show no leaf on both sides often enough to tell them apart.
+    pub const LEAST_PAINTINGS: u64 = 100;
 }
 
 fn moments(observations: &[Observation], count: usize) -> (Vec<f32>, Vec<f32>) {

@@ -1,6 +1,9 @@
 use super::*;
-use image::Rgb;
+use image::{ImageError, Rgb, RgbImage};
+use std::fs;
 use tempfile::TempDir;
+
+mod folders;
 
 fn tree() -> &'static CriteriaTree {
     CriteriaTree::embedded()
@@ -25,7 +28,7 @@ fn folder(metadata: &str) -> TempDir {
 
 fn open_error(metadata: &str) -> String {
     let folder = folder(metadata);
-    ImageFolder::open(folder.path(), "train", tree()).expect_err("bad metadata").to_string()
+    ImageFolder::open(folder.path(), Split::Train, tree()).expect_err("bad metadata").to_string()
 }
 
 #[test]
@@ -35,7 +38,7 @@ fn columns_are_read_and_absent_or_unknown_ones_do_no_harm() {
         "{{\"file_name\": \"a.png\", \"text\": \"a sea\", \"positive\": [\"{first}\"], \"negative\": [\"{second}\"]}}\n\
          \n{{\"file_name\": \"./a.png\", \"text\": \"again\", \"artist\": {{\"born\": 1840}}}}\n"
     ));
-    let data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
+    let data = ImageFolder::open(folder.path(), Split::Train, tree()).expect("good metadata");
     let path = folder.path().join("train").join("a.png");
     let expected = [
         Example {
@@ -53,13 +56,13 @@ fn columns_are_read_and_absent_or_unknown_ones_do_no_harm() {
 fn a_folder_without_splits_is_any_split() {
     let folder = folder("{\"file_name\": \"a.png\", \"text\": \"\"}");
     let plain = folder.path().join("train");
-    assert_eq!(ImageFolder::open(&plain, "validation", tree()).expect("metadata").examples().len(), 1);
+    assert_eq!(ImageFolder::open(&plain, Split::Validation, tree()).expect("metadata").examples().len(), 1);
 }
 
 #[test]
 fn missing_metadata_says_where_it_was_looked_for() {
     let folder = tempfile::tempdir().expect("a folder");
-    let error = ImageFolder::open(folder.path(), "test", tree()).expect_err("empty folder").to_string();
+    let error = ImageFolder::open(folder.path(), Split::Test, tree()).expect_err("empty folder").to_string();
     for place in [folder.path().join("test").join(METADATA), folder.path().join(METADATA)] {
         assert!(error.contains(&place.display().to_string()), "{error}");
     }
@@ -92,7 +95,7 @@ fn pictures_are_cropped_to_the_centre_and_scaled_to_unit_range() {
     // Wide, with a black middle between white sides.
     let wide = RgbImage::from_fn(48, 16, |x, _| Rgb(if (16..32).contains(&x) { [0; 3] } else { [255; 3] }));
     wide.save(folder.path().join("train").join("a.png")).expect("written");
-    let data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
+    let data = ImageFolder::open(folder.path(), Split::Train, tree()).expect("good metadata");
     for size in [8, 16, 24] {
         let values = data.load_image(0, size).expect("a picture");
         assert_eq!(values, vec![-1.0; 3 * (size * size) as usize]);
@@ -102,7 +105,7 @@ fn pictures_are_cropped_to_the_centre_and_scaled_to_unit_range() {
 #[test]
 fn planes_come_in_the_order_red_green_blue() {
     let folder = folder("{\"file_name\": \"a.png\", \"text\": \"\"}");
-    let data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
+    let data = ImageFolder::open(folder.path(), Split::Train, tree()).expect("good metadata");
     let values = data.load_image(0, 4).expect("a picture");
     assert_eq!((values[0], values[16]), (1.0, -1.0));
     // 128 of 255 is half a step above the middle.
@@ -143,25 +146,28 @@ fn a_picture_that_claims_too_many_pixels_is_refused_before_memory_is_taken() {
 #[test]
 fn pictures_are_listed_in_order_without_other_files() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert!(matches!(pictures(folder.path()), Err(ImageFolderError::Empty { .. })));
+    let empty = Labelling::of_folder(folder.path(), "", tree());
+    assert!(matches!(empty, Err(ImageFolderError::Empty { .. })));
     for name in ["b.JPG", "a.png", "notes.txt", "c.webp"] {
         fs::write(folder.path().join(name), "").expect("written");
     }
     fs::create_dir(folder.path().join("d.png")).expect("made");
     let expected = ["a.png", "b.JPG", "c.webp"].map(|name| folder.path().join(name));
-    assert_eq!(pictures(folder.path()).expect("pictures"), expected);
-    assert!(matches!(pictures(&folder.path().join("absent")), Err(ImageFolderError::Read { .. })));
+    assert_eq!(Listing::read(folder.path(), &[]).expect("pictures").pictures, expected);
+    let absent = Listing::read(&folder.path().join("absent"), &[]);
+    assert!(matches!(absent, Err(ImageFolderError::Read { .. })));
 }
 
 #[test]
 fn written_metadata_is_read_back_and_keeps_columns_of_others() {
     let [first, second] = leaves();
-    let folder = folder("{\"file_name\": \"a.png\", \"text\": \"a \\\"sea\\\"\", \"artist\": \"Monet\"}");
+    let folder = folder("{\"file_name\": \"a.png\", \"text\": \"a \\\"sea\\\"\", \"artist\":\"Monet\"}");
     let train = folder.path().join("train");
-    let mut data = ImageFolder::open(folder.path(), "train", tree()).expect("good metadata");
+    let mut data = ImageFolder::open(folder.path(), Split::Train, tree()).expect("good metadata");
     data.examples[0].labels = Labels { positive: vec![first], negative: vec![second] };
-    write_metadata(&train, data.examples()).expect("written");
-    assert_eq!(ImageFolder::open(folder.path(), "train", tree()).expect("good metadata"), data);
+    let places = Labelling::of_folder(folder.path(), "", tree()).expect("good metadata");
+    places[0].write(&[Some(data.examples[0].labels.clone())]).expect("written");
+    assert_eq!(ImageFolder::open(folder.path(), Split::Train, tree()).expect("good metadata"), data);
     assert!(fs::read_to_string(train.join(METADATA)).expect("there").contains("\"artist\":\"Monet\""));
 }
 
@@ -169,14 +175,12 @@ fn written_metadata_is_read_back_and_keeps_columns_of_others() {
 fn a_picture_elsewhere_cannot_be_listed() {
     let folder = folder("{\"file_name\": \"a.png\", \"text\": \"\"}");
     let train = folder.path().join("train");
-    let before = fs::read(train.join(METADATA)).expect("there");
     for elsewhere in ["test/a.png", "train/../test/a.png"] {
-        let example =
-            Example { path: folder.path().join(elsewhere), text: String::new(), labels: Labels::default() };
-        let error = write_metadata(&train, &[example]).expect_err("not in the folder");
+        let error =
+            labelling::file_name(&train, &folder.path().join(elsewhere)).expect_err("not in the folder");
         assert!(matches!(error, ImageFolderError::NotInFolder { .. }), "{error}");
     }
-    assert_eq!(fs::read(train.join(METADATA)).expect("there"), before);
+    assert_eq!(labelling::file_name(&train, &train.join("a/b.png")).expect("inside"), "a/b.png");
 }
 
 #[test]

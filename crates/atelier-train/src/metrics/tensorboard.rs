@@ -3,7 +3,7 @@
 use super::MetricsError;
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -19,10 +19,18 @@ impl EventFile {
     /// A new event file in `folder`; TensorBoard joins the files of a folder, and drops what an earlier file says of steps
     /// from the first step of a later one on.
     pub(super) fn create(folder: &Path, done_step: u64) -> Result<Self, MetricsError> {
-        let path = folder.join(format!("events.out.tfevents.{:.0}.atelier.{done_step}", now()));
-        let failed = |source| MetricsError::Write { path: path.clone(), source };
+        let failed = |source| MetricsError::Write { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let file = File::create(&path).map_err(failed)?;
+        let mut second = now().floor();
+        let (path, file) = loop {
+            let path = folder.join(format!("events.out.tfevents.{second:.0}.atelier.{done_step}"));
+            match File::create_new(&path) {
+                Ok(file) => break (path, file),
+                // Of a run that was stopped and resumed within a second.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => second += 1.0,
+                Err(source) => return Err(MetricsError::Write { path, source }),
+            }
+        };
         let mut events = Self { path, file };
         let mut version = Message::default();
         version.double(1, now());

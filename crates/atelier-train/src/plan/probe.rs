@@ -1,12 +1,14 @@
 //! A few steps of the real training loop, to see how long they take.
 
 use crate::{
+    checkpoint::Subject,
     error::TrainError,
     forward_passes::ForwardPasses,
+    model_folder,
     options::TrainOptions,
     run,
     tasks::{NoisedBatch, Noising, TrainedDenoiser},
-    trainer::{Task, TrainEvent, train},
+    trainer::{Stage, Task, TrainEvent, train},
 };
 use atelier_core::{
     models::{
@@ -18,7 +20,7 @@ use atelier_core::{
 };
 use burn::tensor::Device;
 use image::RgbImage;
-use std::{ops::ControlFlow, path::Path, time::Instant};
+use std::{ops::ControlFlow, time::Instant};
 
 /// Steps before those that are measured: devices compile and allocate in them.
 const WARM_UP: u64 = 1;
@@ -26,13 +28,19 @@ const WARM_UP: u64 = 1;
 const STEPS: u64 = 2;
 
 /// Seconds that a step of `train sft` with `options` takes, from three steps on noise. The model is loaded for it.
+/// `going_on` is asked after every step, and cancels with `Break`.
 ///
 /// # Errors
 /// [`TrainError`] for a model that cannot be loaded, for a temporary folder that cannot be written, for a device that
-/// fails.
-pub fn seconds_per_step(options: &TrainOptions, device: &Device) -> Result<f64, TrainError> {
+/// fails; [`TrainError::Cancelled`].
+pub fn seconds_per_step(
+    options: &TrainOptions,
+    device: &Device,
+    going_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<f64, TrainError> {
     let dtype = options.base_precision.dtype_on(device)?;
-    let pipeline = Pipeline::load_stored_as(dtype, &options.model as &Path, device)?;
+    let folder = model_folder::find(&options.model)?;
+    let pipeline = Pipeline::load_stored_as(dtype, folder.as_path(), device)?;
     let options = TrainOptions {
         max_train_steps: WARM_UP + STEPS,
         checkpointing_steps: 0,
@@ -47,17 +55,31 @@ pub fn seconds_per_step(options: &TrainOptions, device: &Device) -> Result<f64, 
         options: &options,
     };
     let model = run::trained(&pipeline, &options, device)?;
+    if going_on().is_break() {
+        return Err(TrainError::cancelled());
+    }
     let output = tempfile::tempdir()
         .map_err(|error| TrainError::File { path: std::env::temp_dir(), reason: error.to_string() })?;
+    let stage = Stage {
+        output: output.path().to_owned(),
+        run: String::new(),
+        resume: None,
+        subject: Subject::new(&options),
+    };
     let mut warm = None;
-    train(&mut task, model, &options, output.path(), &mut |event| {
+    let trained = train(&mut task, model, &options, &stage, &mut |event| {
         if matches!(event, TrainEvent::Step { step: WARM_UP, .. }) {
             // Devices work behind the queue: the clock starts when they are done.
             let _ = device.sync();
             warm = Some(Instant::now());
         }
-        ControlFlow::Continue(())
-    })?;
+        going_on()
+    });
+    match trained {
+        // Its checkpoint goes with the temporary folder.
+        Err(error) if error.is_cancelled() => return Err(TrainError::cancelled()),
+        trained => trained?,
+    };
     let _ = device.sync();
     Ok(warm.map_or(f64::NAN, |warm| warm.elapsed().as_secs_f64() / STEPS as f64))
 }

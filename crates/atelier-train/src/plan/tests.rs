@@ -10,7 +10,7 @@ use burn::{
     optim::GradientsParams,
     tensor::Tensor,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)

@@ -2,15 +2,16 @@
 
 use super::html::{STYLE, escape, image};
 use crate::{
-    atomic,
     error::TrainError,
     explanations::{PictureExplanation, in_words},
+    output::{OutputFile, OutputPlace},
     picture,
 };
 use atelier_criteria::CriteriaTree;
 use image::RgbImage;
 use serde::Serialize;
-use std::{fmt::Write, path::Path};
+use serde_json::Value;
+use std::{fmt::Write, fs, path::Path};
 
 /// A picture and what was found in it.
 #[derive(Debug, Clone, Serialize)]
@@ -25,18 +26,49 @@ pub struct ExplainedPicture {
     pub explanation: PictureExplanation,
 }
 
-/// Writes `explanations.html`, with a map for every leaf, and `explanations.json` into `folder`.
+/// The title of the page, by which it is known.
+const TITLE: &str = "<title>Atelier: explanations</title>";
+
+/// The places of `explanations.html` and `explanations.json` in a folder.
+#[derive(Debug)]
+pub struct ExplanationFiles {
+    page: OutputFile,
+    json: OutputFile,
+}
+
+impl ExplanationFiles {
+    /// Looks whether both can be written into `folder`: nothing is there, or earlier ones.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] for other files there, and for a place that cannot be written.
+    pub fn prepare(folder: &Path) -> Result<Self, TrainError> {
+        let is_page = |path: &Path| fs::read_to_string(path).is_ok_and(|page| page.contains(TITLE));
+        let is_json = |path: &Path| {
+            let found = fs::read(path).ok().and_then(|json| serde_json::from_slice(&json).ok());
+            let of_picture = |found: &Value| found.get("picture").is_some() && found.get("leaves").is_some();
+            found.is_some_and(|found: Vec<Value>| found.iter().all(of_picture))
+        };
+        // The folder itself may be what is wrong, so it is tried by its own name.
+        let _folder = OutputPlace::prepare(folder)?;
+        Ok(Self {
+            page: OutputFile::prepare(&folder.join("explanations.html"), "page of explanations", is_page)?,
+            json: OutputFile::prepare(&folder.join("explanations.json"), "file of explanations", is_json)?,
+        })
+    }
+}
+
+/// Writes `explanations.html`, with a map for every leaf, and `explanations.json` to their places.
 ///
 /// # Errors
 /// [`TrainError`] names the file that could not be written.
 pub fn write_explanations(
-    folder: &Path,
+    files: &ExplanationFiles,
     explained: &[ExplainedPicture],
     tree: &CriteriaTree,
 ) -> Result<(), TrainError> {
     let html = page(explained, tree)?;
-    atomic::write_file(&folder.join("explanations.html"), |writer| writer.write_all(html.as_bytes()))?;
-    Ok(atomic::write_file(&folder.join("explanations.json"), |writer| {
+    files.page.write(|writer| writer.write_all(html.as_bytes()))?;
+    Ok(files.json.write(|writer| {
         serde_json::to_writer_pretty(&mut *writer, explained)?;
         writer.write_all(b"\n")
     })?)
@@ -73,6 +105,6 @@ fn page(explained: &[ExplainedPicture], tree: &CriteriaTree) -> Result<String, T
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\">\
-         <title>Atelier: explanations</title><style>{STYLE}</style></head>\n<body><main>{body}</main></body></html>\n"
+         {TITLE}<style>{STYLE}</style></head>\n<body><main>{body}</main></body></html>\n"
     ))
 }

@@ -1,15 +1,18 @@
 //! Stage 2: alignment of the target model.
 
-use super::{Data, finish_trained, load_model, picture_multiple, required, trained, write_options};
+use super::{
+    Data, RunFolder, denoiser_stage, finish_trained, load_model, picture_multiple, required, trained,
+};
 use crate::{
     adapter,
+    checkpoint::base_fingerprint,
     error::TrainError,
     framing::Framing,
     latents::LatentCache,
     options::{ObjectiveKind, TrainOptions},
     tasks::{CpoTask, KtoTask, Noising, Pair, PairTask, SftTask, TrainedDenoiser, pairs},
     text_states::TextStates,
-    trainer::{Events, Task, train},
+    trainer::{Events, Stage, Task, train},
 };
 use atelier_core::{models::denoiser::Denoiser, pipeline::Pipeline};
 use atelier_criteria::{
@@ -28,13 +31,16 @@ pub fn align(
     tree: &CriteriaTree,
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
+    let stage = denoiser_stage(options.objective.name(), options);
+    let folder = RunFolder::open(options, std::slice::from_ref(&stage))?;
     let device = options.device.device()?;
     let alignment = Alignment::read(options, tree, &device)?;
-    write_options(&alignment.options)?;
     let Alignment { data, pipeline, options, .. } = &alignment;
     let latents = data.latents(pipeline, options, &device, events)?;
     let model = trained(pipeline, options, &device)?;
-    let model = alignment.with_task(tree, &latents, Training { model, options, events })?;
+    let stage = folder.stage(&stage, Some(base_fingerprint(pipeline)?))?;
+    folder.begin(options)?;
+    let model = alignment.with_task(tree, &latents, Training { model, options, stage: &stage, events })?;
     let Alignment { pipeline, options, .. } = alignment;
     finish_trained(pipeline, model, &options, events)
 }
@@ -52,6 +58,7 @@ trait WithTask {
 struct Training<'a, 'b> {
     model: TrainedDenoiser,
     options: &'a TrainOptions,
+    stage: &'a Stage,
     events: &'a mut Events<'b>,
 }
 
@@ -59,8 +66,8 @@ impl WithTask for Training<'_, '_> {
     type Output = TrainedDenoiser;
 
     fn with<T: Task<Model = TrainedDenoiser>>(self, task: &mut T) -> Result<TrainedDenoiser, TrainError> {
-        let Self { model, options, events } = self;
-        train(task, model, options, &options.output_dir, events)
+        let Self { model, options, stage, events } = self;
+        train(task, model, options, stage, events)
     }
 }
 
@@ -74,6 +81,8 @@ struct Alignment {
     data: Data,
     /// The pairs that the objective learns from; none if it needs none.
     pairs: Vec<Pair>,
+    /// The pictures with more positive than negative attributes.
+    good: Vec<usize>,
     /// With the constants of the objective's paper.
     options: TrainOptions,
     device: Device,
@@ -90,10 +99,17 @@ impl Alignment {
         } else {
             None
         };
-        let weights = DimensionWeights::parse(tree, &options.dimension_weights)?;
+        let weights = DimensionWeights::parse(tree, &options.dimension_weights)
+            .map_err(|error| TrainError::Option(format!("--dimension-weight: {error}")))?;
         let data = Data::read(&options, tree, picture_multiple(&pipeline))?;
         let pairs = pairs_for(options.objective, &data)?;
-        Ok(Self { pipeline, auxiliary, weights, data, pairs, options, device: device.clone() })
+        let good: Vec<usize> =
+            (0..data.labels.len()).filter(|&index| data.labels[index].score() > 0).collect();
+        if options.objective == ObjectiveKind::Sft && good.is_empty() {
+            let problem = "no picture has more positive than negative attributes; annotate the data first";
+            return Err(TrainError::Data(problem.to_owned()));
+        }
+        Ok(Self { pipeline, auxiliary, weights, data, pairs, good, options, device: device.clone() })
     }
 
     /// Makes the objective's task of it, for `what`.
@@ -108,7 +124,6 @@ impl Alignment {
         let auxiliary = self.auxiliary.clone();
         let states = TextStates::new(reference, options.cache_dir.as_deref(), &self.device)?;
         let noising = Noising::new(&reference.scheduler_config, options.snr_gamma)?;
-        let liked: Vec<bool> = labels.iter().map(|labels| labels.score() > 0).collect();
         match (options.objective, auxiliary) {
             (ObjectiveKind::Cpo, Some(auxiliary)) => {
                 let weights = self.weights.clone();
@@ -127,18 +142,12 @@ impl Alignment {
                 })
             }
             (ObjectiveKind::Sft, _) => {
-                let good: Vec<usize> = (0..liked.len()).filter(|&index| liked[index]).collect();
-                if good.is_empty() {
-                    let problem =
-                        "no picture has more positive than negative attributes; annotate the data first";
-                    return Err(TrainError::Data(problem.to_owned()));
-                }
                 let caption =
                     |&index: &usize| Prompt { caption: captions[index].clone(), ..Prompt::default() };
-                let prompts: Vec<Prompt> = good.iter().map(caption).collect();
+                let prompts: Vec<Prompt> = self.good.iter().map(caption).collect();
                 what.with(&mut SftTask {
                     pipeline: reference,
-                    latents: &latents.select(&good),
+                    latents: &latents.select(&self.good),
                     prompts: &prompts,
                     dropout: BlockDropout::default(),
                     noising,
@@ -147,6 +156,7 @@ impl Alignment {
                 })
             }
             (ObjectiveKind::DiffusionKto, _) => {
+                let liked = labels.iter().map(|labels| labels.score() > 0).collect();
                 what.with(&mut KtoTask { reference, states, latents, liked, prompts, noising, options })
             }
             (_, auxiliary) => {

@@ -5,7 +5,7 @@ use crate::{
     buckets::Buckets,
     error::TrainError,
     framing::{Framing, FramingOptions, frame},
-    imagefolder::ImageFolder,
+    imagefolder::{Example, ImageFolder, Split},
     latents::{Framed, LatentCache},
     options::TrainOptions,
     trainer::Events,
@@ -37,11 +37,12 @@ impl Data {
             crops: if options.random_crop { options.crop_variants } else { 1 },
             flips: options.random_flip,
         };
-        let folder = ImageFolder::open(&options.data, "train", tree)?;
+        let folder = ImageFolder::open(&options.data, Split::Train, tree)?;
         let examples = folder.examples();
         let pictures: Vec<_> =
             examples.iter().map(|example| (example.path.as_path(), example.text.as_str())).collect();
         let framings = frame(&pictures, &framing)?;
+        warn_of_small_ones(examples, &framings);
         let labels = examples.iter().zip(&framings);
         let labels = labels.map(|(example, framing)| labels_in(framing, &example.labels, tree));
         let labels = labels.collect::<Result<Vec<_>, _>>()?;
@@ -77,6 +78,24 @@ impl Data {
         let pictures: Vec<Framed<'_>> =
             examples.map(|(example, framing)| Framed { path: &example.path, framing }).collect();
         LatentCache::encode(&pictures, pipeline, options.cache_dir.as_deref(), device, events)
+    }
+}
+
+/// Says aloud which pictures have fewer pixels than they are trained with.
+fn warn_of_small_ones(examples: &[Example], framings: &[Framing]) {
+    let pictures = examples.iter().zip(framings);
+    let is_enlarged = |framing: &Framing| (0..2).any(|axis| framing.part()[axis] < framing.target()[axis]);
+    let enlarged: Vec<_> = pictures.filter(|(_, framing)| is_enlarged(framing)).collect();
+    let pixels = |framing: &Framing| framing.part().into_iter().min();
+    if let Some((example, framing)) = enlarged.iter().min_by_key(|(_, framing)| pixels(framing)) {
+        let ([width, height], [wide, high]) = (framing.part(), framing.target());
+        tracing::warn!(
+            pictures = enlarged.len(),
+            all = examples.len(),
+            "pictures are smaller than they are trained at and are enlarged; of the smallest, {}, {width} x {height} pixels \
+             become {wide} x {high}",
+            example.path.display()
+        );
     }
 }
 

@@ -1,18 +1,21 @@
 //! Training from nothing: first the autoencoder, then denoiser and text encoder together. A model that was trained so can be
 //! trained further.
 
-use super::{Data, MODEL, finish, load_model, picture_multiple, save_pipeline, write_options};
+use super::{
+    AUTOENCODER, Data, RunFolder, StageOfRun, finish, folder::with_autoencoder, load_model, picture_multiple,
+    save_pipeline,
+};
 use crate::{
     architecture,
     base_precision::BasePrecision,
-    checkpoint,
+    checkpoint::{Subject, base_fingerprint},
     error::TrainError,
     learning_rate::LearningRateKind,
     options::TrainOptions,
     pictures::PictureCache,
     tasks::{AutoencoderTask, DenoiserTask, DenoiserWithText, Noising},
     tokenizer,
-    trainer::{Events, train},
+    trainer::{Events, Stage, train},
 };
 use atelier_core::{models::autoencoder::Autoencoder, pipeline::Pipeline, weights::Precision};
 use atelier_criteria::{CriteriaTree, prompt::BlockDropout};
@@ -21,9 +24,6 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use std::path::PathBuf;
-
-/// The folder of the first stage in the output folder.
-const AUTOENCODER: &str = "autoencoder";
 
 /// Trains a small painter on the paintings of `options.data`; gives the model folder.
 ///
@@ -42,11 +42,17 @@ pub fn pretrain(
             "--base-precision is for `train sft` and `train align`: pretraining trains all weights in f32";
         return Err(TrainError::Option(problem.to_owned()));
     }
+    let [last, first] = stages(options);
+    let folder = RunFolder::open(options, &[last.clone(), first.clone()])?;
     let device = options.device.device()?;
-    let with_autoencoder = options.output_dir.join(AUTOENCODER).join(MODEL);
-    let resumed = options.resume_from_checkpoint.is_some() && with_autoencoder.is_dir();
-    let given = if resumed {
-        Some(Pipeline::load(with_autoencoder.as_path(), &device)?)
+    let own = with_autoencoder(&options.output_dir);
+    // Where the second stage goes on, the first one is over; its result lies beside the checkpoint, maybe of another folder.
+    let finished = match folder.checkpoint_of(last.name) {
+        Some(checkpoint) => Some(with_autoencoder(checkpoint.parent().unwrap_or(checkpoint))),
+        None => (folder.is_resumed() && folder.checkpoint_of(first.name).is_none()).then(|| own.clone()),
+    };
+    let given = if let Some(finished) = &finished {
+        Some(Pipeline::load(finished.as_path(), &device)?)
     } else if options.model.as_os_str().is_empty() {
         None
     } else {
@@ -54,31 +60,40 @@ pub fn pretrain(
     };
     let data =
         Data::read(options, tree, given.as_ref().map_or(architecture::PICTURE_MULTIPLE, picture_multiple))?;
-    write_options(options)?;
     let mut pipeline = match given {
-        Some(pipeline) if resumed => pipeline,
+        Some(pipeline) if finished.is_some() => pipeline,
         given => {
             let pictures = PictureCache::read(&data.folder, options.size, events)?;
             let trained = match given {
                 Some(given) => {
                     let encoder = ParamGroup::from_predicate("encoder.");
-                    train_autoencoder(given, &pictures, Some(encoder), options, events)?
+                    let stage = folder.stage(&first, Some(base_fingerprint(&given)?))?;
+                    folder.begin(options)?;
+                    train_autoencoder(given, &pictures, Some(encoder), options, &stage, events)?
                 }
                 None => {
                     let words = tokenizer::vocabulary_texts(tree);
                     let texts = words.iter().chain(&data.captions).map(String::as_str);
                     let fresh = architecture::small_painter(texts, options.size, options.seed, &device)?;
-                    let mut trained = train_autoencoder(fresh, &pictures, None, options, events)?;
+                    let stage = folder.stage(&first, None)?;
+                    folder.begin(options)?;
+                    let mut trained = train_autoencoder(fresh, &pictures, None, options, &stage, events)?;
                     let scale = 1.0 / latent_deviation(&trained, &pictures, &device)?;
                     trained.vae_config.set_scaling_factor(scale);
                     trained
                 }
             };
-            save_pipeline(&trained, &with_autoencoder, Precision::F32)?;
-            trained
+            save_pipeline(&trained, &own, Precision::F32)?;
+            // As a resumed run reads it: the last digits of the scaling factor are not lost here and kept there.
+            Pipeline::load(own.as_path(), &device)?
         }
     };
-    let latents = data.latents(&pipeline, options, &device, events)?;
+    let latents = data.latents(&pipeline, options, &device, events).map_err(|error| {
+        error.keeping(|| {
+            let folder = own.display();
+            format!("the autoencoder is kept in {folder}: go on with --resume-from-checkpoint latest")
+        })
+    })?;
     let mut task = DenoiserTask {
         pipeline: &pipeline,
         latents: &latents,
@@ -89,15 +104,28 @@ pub fn pretrain(
     };
     let model =
         DenoiserWithText { denoiser: pipeline.denoiser.clone(), text_encoder: pipeline.text_encoder.clone() };
-    let stage = TrainOptions {
-        resume_from_checkpoint: checkpoint_of(options, &options.output_dir),
-        ..options.clone()
-    };
+    let stage = folder.stage(&last, Some(base_fingerprint(&pipeline)?))?;
+    if finished.is_some() {
+        folder.begin(options)?;
+        if !own.is_dir() {
+            save_pipeline(&pipeline, &own, Precision::F32)?;
+        }
+    }
     let DenoiserWithText { denoiser, text_encoder } =
-        train(&mut task, model.train(), &stage, &options.output_dir, events)?;
+        train(&mut task, model.train(), options, &stage, events)?;
     pipeline.denoiser = denoiser;
     pipeline.text_encoder = text_encoder;
     finish(&pipeline, options, events)
+}
+
+/// The stages, the last one first.
+fn stages(options: &TrainOptions) -> [StageOfRun; 2] {
+    let subject = Subject::whole(options);
+    let last =
+        StageOfRun { name: "denoiser", folder: "", steps: options.max_train_steps, subject: subject.clone() };
+    let first =
+        StageOfRun { name: AUTOENCODER, folder: AUTOENCODER, steps: options.autoencoder_steps, subject };
+    [last, first]
 }
 
 /// Trains the autoencoder but for its `frozen` parameters.
@@ -106,16 +134,15 @@ fn train_autoencoder(
     pictures: &PictureCache,
     frozen: Option<ParamGroup>,
     options: &TrainOptions,
+    stage: &Stage,
     events: &mut Events<'_>,
 ) -> Result<Pipeline, TrainError> {
-    let output = options.output_dir.join(AUTOENCODER);
-    let stage = TrainOptions {
+    let options = &TrainOptions {
         max_train_steps: options.autoencoder_steps,
         learning_rate: options.autoencoder_learning_rate,
         lr_scheduler: LearningRateKind::Cosine,
         adam_weight_decay: 0.0,
         ema_decay: 0.0,
-        resume_from_checkpoint: checkpoint_of(options, &output),
         ..options.clone()
     };
     let mut task = AutoencoderTask {
@@ -133,14 +160,8 @@ fn train_autoencoder(
     if let Some(frozen) = frozen {
         model = model.freeze_group(frozen);
     }
-    pipeline.vae = Autoencoder::Tiny(train(&mut task, model, &stage, &output, events)?);
+    pipeline.vae = Autoencoder::Tiny(train(&mut task, model, options, stage, events)?);
     Ok(pipeline)
-}
-
-/// A run that is resumed goes on from the checkpoint of the stage it was in; the other stage has none.
-fn checkpoint_of(options: &TrainOptions, folder: &std::path::Path) -> Option<String> {
-    let resume = options.resume_from_checkpoint.as_ref()?;
-    checkpoint::find(folder, resume).is_ok().then(|| resume.clone())
 }
 
 /// The standard deviation of the autoencoder's latents: the denoiser expects 1.

@@ -1,7 +1,8 @@
 //! Stage 1: the auxiliary model.
 
-use super::{Data, finish_trained, load_model, picture_multiple, trained, write_options};
+use super::{Data, RunFolder, denoiser_stage, finish_trained, load_model, picture_multiple, trained};
 use crate::{
+    checkpoint::base_fingerprint,
     error::TrainError,
     latents::LatentCache,
     options::TrainOptions,
@@ -23,14 +24,17 @@ pub fn sft(
     tree: &CriteriaTree,
     events: &mut Events<'_>,
 ) -> Result<PathBuf, TrainError> {
+    let stage = denoiser_stage("sft", options);
+    let folder = RunFolder::open(options, std::slice::from_ref(&stage))?;
     let device = options.device.device()?;
     let pipeline = load_model(options, &device)?;
     let data = Data::read(options, tree, picture_multiple(&pipeline))?;
-    write_options(options)?;
     let latents = data.latents(&pipeline, options, &device, events)?;
     let mut task = task(&pipeline, &data, &latents, options, &device)?;
     let model = trained(&pipeline, options, &device)?;
-    let model = train(&mut task, model, options, &options.output_dir, events)?;
+    let stage = folder.stage(&stage, Some(base_fingerprint(&pipeline)?))?;
+    folder.begin(options)?;
+    let model = train(&mut task, model, options, &stage, events)?;
     finish_trained(pipeline, model, options, events)
 }
 

@@ -202,7 +202,7 @@ impl Task for CpoTask<'_> {
             weights: noised.weights.autodiff(),
         };
         let options =
-            PreferenceOptions { beta: self.options.beta, stabilisation: self.options.stabilisation() };
+            PreferenceOptions { beta: self.options.beta(), stabilisation: self.options.stabilisation() };
         cpo(input, &options)
     }
 

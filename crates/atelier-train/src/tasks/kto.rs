@@ -104,7 +104,7 @@ impl Task for KtoTask<'_> {
             labels: labels.autodiff(),
             weights: noised.weights.autodiff(),
         };
-        diffusion_kto(input, self.options.beta)
+        diffusion_kto(input, self.options.beta())
     }
 
     fn picture(&mut self, model: &TrainedDenoiser) -> Result<Option<RgbImage>, TrainError> {

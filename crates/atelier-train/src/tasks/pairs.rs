@@ -161,7 +161,7 @@ impl Task for PairTask<'_> {
         let prediction = passes.predict(model, base, dropout, input);
         let [prediction_winning, prediction_losing] = halves(prediction);
         let weights = winning.weights.autodiff();
-        let beta = self.options.beta;
+        let beta = self.options.beta();
         let Some(([reference_winning, reference_losing], targets)) = answers else {
             let (target_winning, target_losing) = (winning.target.autodiff(), losing.target.autodiff());
             let input =

@@ -1,8 +1,8 @@
 //! Why a job ended without a result.
 
 use atelier_core::{
-    explanation::ExplanationError, painting::PaintingError, pipeline::PipelineError, sampling::SamplingError,
-    schedulers::SchedulerError,
+    explanation::ExplanationError, painting::PaintingError, picture::ReadBackError, pipeline::PipelineError,
+    sampling::SamplingError, schedulers::SchedulerError,
 };
 use burn::tensor::ExecutionError;
 use thiserror::Error;
@@ -61,10 +61,20 @@ impl From<ExecutionError> for Failure {
     }
 }
 
+impl From<ReadBackError> for Failure {
+    fn from(error: ReadBackError) -> Self {
+        match error {
+            ReadBackError::Device(reason) => Self::Device(reason),
+            ReadBackError::NotFinite(_) => Self::Picture(error.to_string()),
+        }
+    }
+}
+
 impl From<PaintingError> for Failure {
     fn from(error: PaintingError) -> Self {
         match error {
             PaintingError::Sampling(SamplingError::Cancelled { .. }) => Self::Cancelled,
+            PaintingError::Sampling(SamplingError::Device(reason)) => Self::Device(reason),
             other => Self::Painting(other),
         }
     }
@@ -80,7 +90,9 @@ impl From<ExplanationError> for Failure {
     fn from(error: ExplanationError) -> Self {
         match error {
             ExplanationError::Device { .. } => Self::Device(error.to_string()),
-            ExplanationError::Options(_) => Self::Explanation(error.to_string()),
+            ExplanationError::Options(_) | ExplanationError::NotFinite { .. } => {
+                Self::Explanation(error.to_string())
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use atelier_core::{
     noise::seeded_latents,
     painting::{PaintingOptions, denoise},
-    picture::{GenerationParameters, from_tensor},
+    picture::{GenerationParameters, ModelNames, from_tensor},
     pipeline::Pipeline,
     sampling::SamplingStep,
     schedulers::SchedulerKind,
@@ -67,16 +67,19 @@ impl Picture {
         })
         .await?;
         let picture = from_tensor(pipeline.decode_latents(latents)).await?.remove(0);
+        let name = match model {
+            Model::Base => "painter",
+            Model::Aligned => "aligned",
+        };
         let parameters = GenerationParameters {
             prompt: &recipe.prompt,
             options: &options,
             is_distilled: false,
+            clip_skip: pipeline.clip_skip,
             seed,
             size: [picture.width(), picture.height()],
-            model: match model {
-                Model::Base => "painter",
-                Model::Aligned => "aligned",
-            },
+            models: &ModelNames { model: name.to_owned(), ..ModelNames::default() },
+            initial_latents: None,
         };
         let png = png(&picture, &[(GenerationParameters::KEYWORD, &parameters.to_string())])?;
         reply(&Reply::Painted { job: job.id, model, index, seed, pixels: to_pixels(&picture), png });
