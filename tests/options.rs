@@ -128,10 +128,12 @@ fn every_number_of_every_command_has_its_range() {
 
 #[test]
 fn a_layer_too_many_is_refused_with_what_is_possible() {
-    let sample = ["sample", "--prompt", "boat", "--device", "cpu", "--steps", "1", "--out", "nowhere"];
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("pictures").display().to_string();
+    let sample = ["sample", "--prompt", "boat", "--device", "cpu", "--steps", "1", "--out", &out];
     let (code, message) = error_of(&mut atelier(&[&sample[..], &["--clip-skip", "99"]].concat()));
     assert!(code == Some(2) && message.contains("it must be at most"), "{code:?} {message}");
     let (code, message) =
-        error_of(&mut atelier(&[&sample[..5], &["--steps", "5000", "--out", "nowhere"]].concat()));
+        error_of(&mut atelier(&[&sample[..5], &["--steps", "5000", "--out", &out]].concat()));
     assert!(code == Some(2) && message.contains("--steps 5000 is not possible"), "{code:?} {message}");
 }

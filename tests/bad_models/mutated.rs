@@ -169,9 +169,7 @@ proptest! {
     ) {
         let mut files = model.get(&MODELS).clone();
         for (path, key, change) in &changes {
-            let is_config = |path: &&String| {
-                (path.ends_with("config.json") || path.ends_with("index.json")) && !path.starts_with("scheduler/")
-            };
+            let is_config = |path: &&String| path.ends_with("config.json") || path.ends_with("index.json");
             let paths: Vec<String> = files.keys().filter(is_config).cloned().collect();
             let path = path.get(&paths);
             mutate(&mut files, path, key, change);

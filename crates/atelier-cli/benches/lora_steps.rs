@@ -4,7 +4,7 @@
 //! the most memory that the process had in them (`VmHWM` of Linux).
 //!
 //! ```sh
-//! cargo bench -p atelier-cli --bench lora_steps
+//! cargo xtask bench lora_steps
 //! ```
 
 use std::{

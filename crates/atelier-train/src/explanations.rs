@@ -6,7 +6,8 @@ use crate::{
 };
 use atelier_core::{
     explanation::{
-        Calibration, Explainer, ExplanationOptions, LeafExplanation, NodeSummary, leaf_prompts, summarise,
+        Calibration, Explainer, ExplanationOptions, LeafEvidence, LeafExplanation, NodeSummary, leaf_prompts,
+        summarise,
     },
     json::without_byte_order_mark,
     picture::to_tensor,
@@ -98,8 +99,7 @@ impl<'a> PictureExplainer<'a> {
         for (done, example) in examples.into_iter().enumerate() {
             let AnnotatedPicture { image, caption, labels } = example?;
             let ids: Vec<&str> = labels.positive.iter().chain(&labels.negative).map(String::as_str).collect();
-            let whole = &mut |_| ControlFlow::Continue(());
-            for leaf in self.leaves(&image, &caption, &ids, whole)? {
+            for leaf in self.leaves(&image, &caption, &ids, &mut |_| progress(done))? {
                 let positive = labels.positive.contains(&leaf.leaf);
                 observations.push((leaf.leaf, leaf.evidence, positive));
             }
@@ -154,12 +154,19 @@ impl<'a> PictureExplainer<'a> {
                 let [positive, negative] =
                     leaf_prompts(caption, [&leaf.positive.phrase, &leaf.negative.phrase]);
                 let (positive, negative) = (embeddings(&positive)?, embeddings(&negative)?);
-                let found = explainer.leaf(&noisy, id, &positive, &negative);
-                let found = futures_lite::future::block_on(found)?;
+                let mut evidence = LeafEvidence::default();
+                // Many draws take long: an interrupt is not to wait for all of them.
+                while !explainer.is_decided(&noisy, &evidence) {
+                    let look = explainer.look(&noisy, id, &positive, &negative, &mut evidence);
+                    futures_lite::future::block_on(look)?;
+                    if progress(done).is_break() {
+                        return Err(TrainError::cancelled());
+                    }
+                }
                 if progress(done + 1).is_break() {
                     return Err(TrainError::cancelled());
                 }
-                Ok(found)
+                Ok(explainer.explanation(&noisy, id, &evidence))
             })
             .collect()
     }

@@ -104,7 +104,7 @@ impl LatentCache {
         };
         // All of them before the first is encoded, which may take hours.
         if imagefolder::check(&unseen, &mut checking)?.is_break() {
-            return Err(TrainError::Interrupted { step: 0 });
+            return Err(TrainError::cancelled());
         }
         let most_views = pictures.iter().map(|picture| picture.framing.views().len()).max().unwrap_or(1);
         let mut done = 0;

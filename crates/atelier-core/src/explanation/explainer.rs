@@ -56,7 +56,7 @@ impl ExplanationOptions {
     /// The fewest draws per leaf: one has no standard error.
     pub const LEAST_DRAWS: usize = 2;
     /// The most draws per leaf: far more than any decision needs, as the noise of all of them is kept.
-    pub const MOST_DRAWS: usize = 1 << 16;
+    pub const MOST_DRAWS: usize = 1 << 12;
 
     fn check(&self) -> Result<(), ExplanationError> {
         let refused = |problem: String| Err(ExplanationError::Options(problem));
@@ -202,31 +202,11 @@ impl<'a> Explainer<'a> {
         ExplainedPicture { batches, size: [height, width] }
     }
 
-    /// Evaluates one leaf; `positive` and `negative` are the embeddings, one row each, of the
-    /// caption with that leaf's positive and negative attribute ([`leaf_prompts`](super::leaf_prompts)).
+    /// Adds the next batch of draws to what is known of a leaf; `positive` and `negative` are the embeddings, one row each, of
+    /// the caption with that leaf's positive and negative attribute ([`leaf_prompts`](super::leaf_prompts)). Leaves can so
+    /// take turns, and somebody who watches sees a first answer to all of them early.
     ///
-    /// Stops as soon as the sign of the evidence is certain; each batch reads back once.
-    ///
-    /// # Errors
-    /// [`ExplanationError::Device`] if the device fails, [`ExplanationError::NotFinite`] if the model does.
-    pub async fn leaf(
-        &self,
-        picture: &ExplainedPicture,
-        leaf: &str,
-        positive: &PromptEmbeddings,
-        negative: &PromptEmbeddings,
-    ) -> Result<LeafExplanation, ExplanationError> {
-        let mut evidence = LeafEvidence::default();
-        while !self.is_decided(picture, &evidence) {
-            self.look(picture, leaf, positive, negative, &mut evidence).await?;
-        }
-        Ok(self.explanation(picture, leaf, &evidence))
-    }
-
-    /// Adds the next batch of draws to what is known of a leaf; arguments as in [`Explainer::leaf`]. Leaves can so take
-    /// turns, and somebody who watches sees a first answer to all of them early.
-    ///
-    /// Does nothing once all draws are used.
+    /// Reads back once, and does nothing once all draws are used.
     ///
     /// # Errors
     /// [`ExplanationError::Device`] if the device fails, [`ExplanationError::NotFinite`] if the model does.

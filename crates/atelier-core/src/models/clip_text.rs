@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use super::activation::Activation;
 use super::attention::multi_head_attention;
 use super::config::from_keys;
-use super::config_checks::{MOST_LAYERS, check_count, check_divisible, check_epsilon, check_quantization};
+use super::config_checks::{
+    LONGEST, MOST_LAYERS, check_count, check_divisible, check_epsilon, check_quantization,
+};
 use super::layers::{Linear, LinearConfig, adaptable};
 use super::{ConfigError, ModelConfig, ModelError};
 use crate::json;
@@ -135,8 +137,13 @@ impl CLIPTextConfig {
         }
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Whether a model can be built of these numbers.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         check_quantization::<Self>(&self.other)?;
+        check_count(CLASS, "max_position_embeddings", self.max_position_embeddings, LONGEST)?;
         check_count(CLASS, "num_hidden_layers", self.num_hidden_layers, MOST_LAYERS)?;
         check_epsilon(CLASS, "layer_norm_eps", self.layer_norm_eps)?;
         check_divisible(CLASS, "vocab_size", self.vocab_size, 1, "tokens")?;

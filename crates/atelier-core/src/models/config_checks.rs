@@ -17,6 +17,9 @@ pub(super) const MOST_LAYERS_OF_A_STAGE: usize = 32;
 /// More layers than any model has one after another.
 pub(super) const MOST_LAYERS: usize = 256;
 
+/// More tokens than any prompt has, and longer sides of latents than any model was made for: memory grows with their squares.
+pub(super) const LONGEST: usize = 1 << 12;
+
 /// The key under which weights in integers say how they were made.
 const QUANTIZATION: &str = "quantization_config";
 

@@ -93,7 +93,11 @@ impl T5Config {
         })
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Whether a model can be built of these numbers.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         check_quantization::<Self>(&self.other)?;
         check_count(CLASS, "num_layers", self.num_layers, MOST_LAYERS)?;
         check_epsilon(CLASS, "layer_norm_epsilon", self.layer_norm_epsilon)?;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::ada_layer_norm::{AdaLayerNorm, modulated_norm};
 use super::attention::FeedForward;
 use super::config::diffusers_identity;
-use super::config_checks::{MOST_LAYERS, check_count, check_divisible, check_other_keys};
+use super::config_checks::{LONGEST, MOST_LAYERS, check_count, check_divisible, check_other_keys};
 use super::embeddings::CombinedTimestepGuidanceTextProjEmbeddings;
 use super::joint_attention::{JointAttention, JointAttentionOptions, SelfAttention};
 use super::layers::{Conv2d, Conv2dConfig, Linear, LinearConfig, adaptable};
@@ -127,6 +127,8 @@ impl SD3Transformer2DModelConfig {
     fn check(&self) -> Result<(), ConfigError> {
         check_other_keys::<Self>(&self.other, &[], &[])?;
         check_count(CLASS, "num_layers", self.num_layers, MOST_LAYERS)?;
+        check_count(CLASS, "sample_size", self.sample_size, LONGEST)?;
+        check_count(CLASS, "pos_embed_max_size", self.pos_embed_max_size, LONGEST)?;
         let unsupported = |key: &str, value: String, supported: String| ConfigError::Unsupported {
             class: CLASS,
             key: key.to_owned(),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::activation::Activation;
 use super::config::{OneOrMany, diffusers_identity};
 use super::config_checks::{
-    MOST_LAYERS_OF_A_STAGE, MOST_STAGES, check_count, check_divides, check_divisible, check_epsilon,
+    LONGEST, MOST_LAYERS_OF_A_STAGE, MOST_STAGES, check_count, check_divides, check_divisible, check_epsilon,
     check_other_keys,
 };
 use super::embeddings::{TimestepEmbedding, Timesteps};
@@ -366,6 +366,14 @@ impl UNet2DConditionModelConfig {
         check_epsilon(CLASS, "norm_eps", self.norm_eps)?;
         check_divides(CLASS, "mid_block_scale_factor", self.mid_block_scale_factor)?;
         check_divisible(CLASS, "in_channels", self.in_channels, 1, "channels of the latents")?;
+        let sides: &[usize] = match &self.sample_size {
+            None => &[],
+            Some(OneOrMany::One(side)) => std::slice::from_ref(side),
+            Some(OneOrMany::Many(sides)) => sides.as_slice(),
+        };
+        for side in sides {
+            check_count(CLASS, "sample_size", *side, LONGEST)?;
+        }
         check_divisible(CLASS, "out_channels", self.out_channels, 1, "channels of the prediction")?;
 
         let layers = self.layers_per_block.expand(count, CLASS, "layers_per_block")?;

@@ -44,6 +44,8 @@ impl Configurations {
         let (path, bytes) = config(files, TEXT_ENCODER)?;
         TextModelType::of(&path, &bytes)?.must_be(TextModelType::Clip, &path)?;
         let text = CLIPTextConfig::from_json(&bytes).map_err(PipelineError::config(&path))?;
+        // Before a tokenizer fills prompts up to the length that it says.
+        text.check().map_err(PipelineError::config(&path))?;
         let second = SecondTextEncoderConfig::read(files)?;
         let third = match &denoiser {
             DenoiserConfig::Sd3(_) => T5_OF_SD3.config(files)?,

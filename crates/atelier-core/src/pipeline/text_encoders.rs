@@ -82,8 +82,10 @@ impl SecondTextEncoderConfig {
         }
         let (path, json) = config(files, FOLDER)?;
         let config = match TextModelType::of(&path, &json)? {
-            TextModelType::T5 => T5Config::from_json(&json).map(Self::T5),
-            TextModelType::Clip => CLIPTextConfig::from_json(&json).map(Self::Clip),
+            TextModelType::T5 => T5Config::from_json(&json).and_then(|it| it.check().map(|()| Self::T5(it))),
+            TextModelType::Clip => {
+                CLIPTextConfig::from_json(&json).and_then(|it| it.check().map(|()| Self::Clip(it)))
+            }
         };
         config.map(Some).map_err(PipelineError::config(&path))
     }
