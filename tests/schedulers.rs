@@ -4,8 +4,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::{fs, io, path::Path};
-use support::atelier;
+use std::{fs, path::Path};
+use support::{atelier, tiny_model::copy};
 use tempfile::TempDir;
 
 const CONFIG: &str = "scheduler/scheduler_config.json";
@@ -75,20 +75,6 @@ impl Model {
         assert!(outcome.latents.is_none() && outcome.picture.is_none(), "{}", outcome.message);
         outcome.message
     }
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// Stable Diffusion's file for `class`, with `more` keys.

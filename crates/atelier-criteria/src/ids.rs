@@ -33,8 +33,8 @@ pub(crate) fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str
     close.into_iter().take(3).map(|(_, id)| id.to_owned()).collect()
 }
 
-/// The Levenshtein distance of two texts, in characters.
-fn edit_distance(from: &str, to: &str) -> usize {
+/// The Levenshtein distance of two texts: how many characters are put in, taken out or changed to make one of the other.
+pub fn edit_distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, letter) in from.chars().enumerate() {

@@ -63,6 +63,7 @@ mod validation;
 mod weights;
 
 pub use error::CriteriaError;
+pub use ids::edit_distance;
 pub use labels::Labels;
 pub use leaf::{Attribute, Dimension, Leaf, Side};
 pub use node::Node;

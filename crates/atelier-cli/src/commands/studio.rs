@@ -2,7 +2,6 @@
 
 use super::{COUNTS, SEEDS, number};
 use crate::{failure::Failure, output::print_line, progress};
-use anyhow::Context;
 use atelier_studio::{Annotator, DatasetOptions, FitOptions, write_dataset};
 use atelier_train::{
     TrainError,
@@ -84,9 +83,13 @@ fn paint(arguments: &PaintArguments) -> Result<(), Failure> {
     let folder = OutputFolder::prepare_new(out).map_err(TrainError::from)?;
     let bar = progress::counter("painting", *count);
     let options = DatasetOptions { count: *count, seed: *seed, size: *size };
-    let summary = write_dataset(folder.path(), options, &|done, _| bar.set(done))
-        .map_err(TrainError::from)
-        .with_context(|| format!("{} was not painted", out.display()))?;
+    let summary = write_dataset(folder.path(), options, &|done, _| bar.set(done)).map_err(|error| {
+        let error = TrainError::from(error);
+        // Whoever interrupts knows what was being painted.
+        let is_cancelled = error.is_cancelled();
+        let failure = Failure::from(error);
+        if is_cancelled { failure } else { failure.context(format!("{} was not painted", out.display())) }
+    })?;
     folder.publish().map_err(TrainError::from)?;
     bar.finish();
     let [train, validation, test] = summary.splits;

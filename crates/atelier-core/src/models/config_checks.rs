@@ -1,6 +1,7 @@
 //! Whether a configuration can be built: keys that would change a model in a way that is not implemented, and numbers that
 //! contradict each other or describe nothing that exists. Everything is checked before memory is taken.
 
+use atelier_criteria::edit_distance;
 use serde_json::{Map, Value};
 
 use super::{ConfigError, ModelConfig};
@@ -112,23 +113,7 @@ fn is_one_of(value: &Value, accepted: &[&str]) -> bool {
 /// Whether a few keystrokes make `key` of `known`.
 fn is_nearly(key: &str, known: &str) -> bool {
     let allowed = if known.len() < 8 { 1 } else { 2 };
-    known.len() > 4 && known.len().abs_diff(key.len()) <= allowed && distance(key, known) <= allowed
-}
-
-/// Insertions, deletions and substitutions between two texts (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    known.len() > 4 && known.len().abs_diff(key.len()) <= allowed && edit_distance(key, known) <= allowed
 }
 
 /// How many times smaller pictures become in `stages`, of which every one but the first halves them.
@@ -192,8 +177,8 @@ mod tests {
 
     #[test]
     fn misspelt_keys_are_near_and_others_are_not() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
         assert!(is_nearly("block_out_chanels", "block_out_channels") && is_nearly("act_fm", "act_fn"));
         assert!(!is_nearly("comment", "dropout") && !is_nearly("activation", "act_fn"));
     }
