@@ -1,0 +1,230 @@
+//! Where a convolution reads.
+
+use super::super::scratch::LONGEST;
+use std::ops::Range;
+
+/// A convolution as the kernels see it: the input, spread out by zeros, lies at `offset` in a frame of zeros.
+#[derive(Clone, Debug)]
+pub struct Geometry {
+    /// Channels of the input.
+    pub channels: usize,
+    /// Height and width of the input.
+    pub size: [usize; 2],
+    /// From one pixel of the input to the next in the frame; more than 1 for the gradient of a convolution with strides.
+    pub spread: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// From one place of the kernel in the frame to the next.
+    pub stride: [usize; 2],
+    /// Where the first pixel of the input is in the frame; negative if it is cut off.
+    pub offset: [isize; 2],
+    /// Height and width of the output.
+    pub out: [usize; 2],
+}
+
+/// How the part of the frame that some rows of the output read lies in memory: for every channel, the pixels of each
+/// remainder by the strides together, so that neighbours in the output read neighbours in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Rows of one remainder.
+    height: usize,
+    /// Columns of one remainder.
+    pub width: usize,
+    /// Numbers of one channel.
+    pub channel: usize,
+    /// Numbers of one picture.
+    pub picture: usize,
+}
+
+impl Geometry {
+    /// Products that make one number of the output.
+    pub fn depth(&self) -> usize {
+        self.channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Numbers of one picture of the input.
+    pub fn picture(&self) -> usize {
+        self.channels * self.size[0] * self.size[1]
+    }
+
+    /// Pixels of the output.
+    pub fn pixels(&self) -> usize {
+        self.out[0] * self.out[1]
+    }
+
+    /// The same with one long row, where rows make no difference.
+    pub fn flattened(mut self) -> Self {
+        if self.is_direct() && self.kernel == [1, 1] {
+            // Rows of a length that every vector divides, as far as possible.
+            let pixels = self.pixels();
+            let width = if pixels % 64 == 0 { 64 } else { pixels };
+            self.size = [pixels.checked_div(width).unwrap_or(0), width];
+            self.out = self.size;
+        }
+        self
+    }
+
+    /// Whether the frame is the input itself.
+    pub fn is_direct(&self) -> bool {
+        let frame = [0, 1].map(|i| self.out[i] + self.kernel[i] - 1);
+        self.spread == [1, 1] && self.stride == [1, 1] && self.offset == [0, 0] && frame == self.size
+    }
+
+    /// The layout for `rows` rows of the output.
+    pub fn layout(&self, rows: usize) -> Layout {
+        if self.is_direct() {
+            let [height, width] = self.size;
+            return Layout { height, width, channel: height * width, picture: self.picture() };
+        }
+        let extent = |places: usize, i: usize| {
+            ((places.max(1) - 1) * self.stride[i] + self.kernel[i]).div_ceil(self.stride[i])
+        };
+        let (height, width) = (extent(rows, 0), extent(self.out[1], 1));
+        let channel = self.stride[0] * self.stride[1] * height * width;
+        Layout { height, width, channel, picture: channel * self.channels }
+    }
+
+    /// Where the product of each weight of an output channel reads, for the first pixel of the output.
+    pub fn taps(&self, layout: &Layout) -> Vec<usize> {
+        let ([kernel_height, kernel_width], [down, right]) = (self.kernel, self.stride);
+        let mut taps = Vec::with_capacity(self.depth());
+        for channel in 0..self.channels {
+            for y in 0..kernel_height {
+                for x in 0..kernel_width {
+                    let remainder = (y % down) * right + x % right;
+                    let row = remainder * layout.height + y / down;
+                    taps.push(channel * layout.channel + row * layout.width + x / right);
+                }
+            }
+        }
+        taps
+    }
+
+    /// Writes what `rows` of the output read of `input` (one picture) to `frame` (`layout.picture` numbers).
+    pub fn fill(&self, input: &[f32], rows: &Range<usize>, layout: &Layout, frame: &mut [f32]) {
+        let [height, width] = self.size;
+        let [down, right] = self.stride;
+        let inputs = input.chunks_exact(height * width);
+        for (input, frame) in inputs.zip(frame.chunks_exact_mut(layout.channel)) {
+            for (index, line) in frame.chunks_exact_mut(layout.width).enumerate() {
+                let (remainder, row) = (index / layout.height, index % layout.height);
+                let y = (rows.start + row) * down + remainder / right;
+                match self.source(y, 0) {
+                    Some(y) => self.fill_line(&input[y * width..][..width], remainder % right, line),
+                    None => line.fill(0.0),
+                }
+            }
+        }
+    }
+
+    fn fill_line(&self, input: &[f32], first: usize, line: &mut [f32]) {
+        if self.stride[1] == 1 && self.spread[1] == 1 {
+            // Columns of the frame that the input covers.
+            let start = self.offset[1].clamp(0, line.len() as isize) as usize;
+            let end =
+                (self.offset[1] + input.len() as isize).clamp(start as isize, line.len() as isize) as usize;
+            let skipped = (start as isize - self.offset[1]) as usize;
+            clear(&mut line[..start]);
+            if end > start {
+                line[start..end].copy_from_slice(&input[skipped..][..end - start]);
+            }
+            clear(&mut line[end..]);
+        } else {
+            for (x, value) in line.iter_mut().enumerate() {
+                *value = self.source(x * self.stride[1] + first, 1).map_or(0.0, |x| input[x]);
+            }
+        }
+    }
+
+    /// The row (`axis` 0) or column (1) of the input at `place` of the frame.
+    fn source(&self, place: usize, axis: usize) -> Option<usize> {
+        let place = place.checked_add_signed(-self.offset[axis])?;
+        let spread = self.spread[axis];
+        (place % spread == 0 && place / spread < self.size[axis]).then_some(place / spread)
+    }
+}
+
+/// Writes zeros, mostly a single one.
+fn clear(numbers: &mut [f32]) {
+    if let [number] = numbers {
+        *number = 0.0;
+    } else {
+        numbers.fill(0.0);
+    }
+}
+
+/// Numbers of one vector of the output, and where they are read and written.
+#[derive(Clone, Copy, Debug)]
+pub struct Vector {
+    /// Where each number reads, relative to the taps.
+    pub reads: [usize; LONGEST],
+    /// How many numbers at a time lie next to each other: all, 4 or 1.
+    pub piece: usize,
+    /// Which of the pictures.
+    pub picture: usize,
+    /// The first pixel, counted from the first of the rows.
+    pub pixel: usize,
+    /// Numbers that are pixels; the others repeat the first.
+    pub count: usize,
+}
+
+/// The vectors of `lanes` numbers that make `rows` of the output of `pictures` pictures.
+pub fn vectors(
+    geometry: &Geometry,
+    layout: &Layout,
+    pictures: usize,
+    rows: &Range<usize>,
+    lanes: usize,
+) -> Vec<Vector> {
+    let width = geometry.out[1];
+    let pixels = rows.len() * width;
+    let first_row = if geometry.is_direct() { rows.start } else { 0 };
+    let mut vectors = Vec::with_capacity(pictures * pixels.div_ceil(lanes));
+    for picture in 0..pictures {
+        for pixel in (0..pixels).step_by(lanes) {
+            let count = lanes.min(pixels - pixel);
+            let mut reads = [0; LONGEST];
+            for (lane, read) in reads.iter_mut().enumerate().take(lanes) {
+                let pixel = if lane < count { pixel + lane } else { pixel };
+                let row = first_row + pixel / width;
+                *read = picture * layout.picture + row * layout.width + pixel % width;
+            }
+            let together = |piece: usize| {
+                reads[..lanes].chunks(piece).all(|part| part[part.len() - 1] == part[0] + part.len() - 1)
+            };
+            let piece = if together(lanes) {
+                lanes
+            } else if lanes > 4 && together(4) {
+                4
+            } else {
+                1
+            };
+            vectors.push(Vector { reads, piece, picture, pixel, count });
+        }
+    }
+    vectors
+}
+
+/// The pictures and rows of a task in parts of about `target` pixels, or of a few rows.
+pub fn parts(
+    pictures: &Range<usize>,
+    rows: &Range<usize>,
+    width: usize,
+    target: usize,
+) -> Vec<(Range<usize>, Range<usize>)> {
+    let pixels = (rows.len() * width).max(1);
+    let (pictures_each, rows_each) = if 2 * pixels > 3 * target {
+        (1, (target / width.max(1)).max(4))
+    } else {
+        ((target / pixels).max(1), rows.len())
+    };
+    split(pictures, pictures_each)
+        .flat_map(|pictures| split(rows, rows_each).map(move |rows| (pictures.clone(), rows)))
+        .collect()
+}
+
+/// `range` in pieces of `each`, the last perhaps shorter.
+pub fn split(range: &Range<usize>, each: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let range = range.clone();
+    range.clone().step_by(each.max(1)).map(move |start| start..(start + each.max(1)).min(range.end))
+}

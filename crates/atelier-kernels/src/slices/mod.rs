@@ -1,0 +1,12 @@
+//! The operations on plain slices of `f32`: no tensors, no backend.
+//!
+//! Every loop is written once over vectors of any length ([`pulp::Simd`]) and compiled for each instruction set; which
+//! of them runs is found out at run time. Results may differ in the last bits from one set to another, never from one
+//! number of threads to another.
+
+pub mod conv2d;
+pub mod group_norm;
+mod math;
+mod scratch;
+mod simd;
+mod threads;
