@@ -1,7 +1,7 @@
 //! Tensors of burn's processor backend as slices.
 
 use burn::backend::{DispatchTensorKind, flex::FlexTensor};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 use std::ops::Deref;
 
 /// Whether `tensor` is on the processor and in f32.
@@ -26,8 +26,13 @@ impl Values {
     }
 
     /// The shape.
+    pub fn shape(&self) -> &Shape {
+        self.0.layout().shape()
+    }
+
+    /// The shape, of a known number of dimensions.
     pub fn dims<const D: usize>(&self) -> [usize; D] {
-        self.0.layout().shape().dims()
+        self.shape().dims()
     }
 }
 
@@ -41,5 +46,19 @@ impl Deref for Values {
 
 /// A tensor of these numbers.
 pub fn tensor<const D: usize>(numbers: Vec<f32>, dims: [usize; D]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(numbers, dims))
+    tensor_of(numbers, Shape::new(dims))
+}
+
+/// A tensor of these numbers, of any number of dimensions.
+pub fn tensor_of(numbers: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(numbers, shape))
+}
+
+/// The tensor with its numbers, and no others, one after another, to be changed; shared ones are copied then.
+pub fn in_place(tensor: FlexTensor) -> FlexTensor {
+    let layout = tensor.layout();
+    let whole = layout.is_contiguous()
+        && layout.start_offset() == 0
+        && tensor.storage::<f32>().len() == layout.num_elements();
+    if whole { tensor } else { tensor.to_contiguous() }
 }

@@ -5,11 +5,15 @@
 
 #![recursion_limit = "256"]
 
+mod adamw;
 mod conv2d;
 #[cfg(feature = "flex")]
 mod flex;
+mod geglu;
 mod group_norm;
 pub mod slices;
 
+pub use adamw::{AdamWState, AdamWStep, adamw, moving_average};
 pub use conv2d::{Conv2dOptions, conv2d};
+pub use geglu::geglu;
 pub use group_norm::group_norm;

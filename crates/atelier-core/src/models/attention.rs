@@ -1,5 +1,6 @@
 //! Attention and the transformer block around it (`diffusers.models.attention`).
 
+use atelier_kernels::geglu;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, activation};
@@ -108,11 +109,7 @@ impl Geglu {
 
     /// `[batch, length, in_channels]` to `[batch, length, out_channels]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let projected = self.proj.forward(x);
-        let channels = projected.dims()[2] / 2;
-        let hidden = projected.clone().narrow(2, 0, channels);
-        let gate = projected.narrow(2, channels, channels);
-        hidden * activation::gelu(gate)
+        geglu(self.proj.forward(x))
     }
 }
 

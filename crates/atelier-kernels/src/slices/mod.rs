@@ -4,7 +4,9 @@
 //! of them runs is found out at run time. Results may differ in the last bits from one set to another, never from one
 //! number of threads to another.
 
+pub mod adamw;
 pub mod conv2d;
+pub mod geglu;
 pub mod group_norm;
 mod math;
 mod scratch;

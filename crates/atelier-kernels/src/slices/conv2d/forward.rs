@@ -99,8 +99,10 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Twice the registers, twice the sums; WebAssembly does not say how many there will be.
-        if S::REGISTER_COUNT >= 32 && cfg!(not(target_arch = "wasm32")) {
+        if cfg!(target_arch = "wasm32") {
+            // Half of the registers go into products that are not fused with the sums; 2 by 3 is faster than 2 by 6.
+            self.run::<S, 3, 2>(simd);
+        } else if S::REGISTER_COUNT >= 32 {
             self.run::<S, 12, 8>(simd);
         } else {
             self.run::<S, 6, 4>(simd);
@@ -114,7 +116,7 @@ impl Task<'_, '_> {
         let geometry = self.forward.geometry;
         let target = (FRAME / geometry.channels.max(1)).max(4 * PANEL * S::F32_LANES);
         for (pictures, rows) in parts(&self.pictures, &self.rows, geometry.out[1], target) {
-            let layout = geometry.layout(rows.len());
+            let layout = geometry.layout(pictures.len(), rows.len());
             let taps = geometry.taps(&layout);
             let vectors = vectors(geometry, &layout, pictures.len(), &rows, S::F32_LANES);
             let input = &self.forward.input[pictures.start * geometry.picture()..]
@@ -126,11 +128,8 @@ impl Task<'_, '_> {
             if geometry.is_direct() {
                 self.convolve::<S, MANY, FEW>(simd, input, &taps, &vectors, place);
             } else {
-                let mut frame = Scratch::new(pictures.len() * layout.picture);
-                let inputs = input.chunks_exact(geometry.picture().max(1));
-                for (input, frame) in inputs.zip(frame.chunks_exact_mut(layout.picture)) {
-                    geometry.fill(input, &rows, &layout, frame);
-                }
+                let mut frame = Scratch::new(geometry.channels * layout.channel);
+                geometry.fill(input, &rows, &layout, &mut frame);
                 self.convolve::<S, MANY, FEW>(simd, &frame, &taps, &vectors, place);
             }
         }
@@ -148,29 +147,38 @@ impl Task<'_, '_> {
         let blocks = taps.len().div_ceil(DEPTH);
         let depth = taps.len().div_ceil(blocks.max(1)).max(1);
         let mut packed = Scratch::new(depth * PANEL * S::F32_LANES);
+        // Copying costs more than it saves if the copy is hardly used.
+        let few = self.channels.len() <= 2 * MANY;
         for (block, taps) in taps.chunks(depth).enumerate() {
             for vectors in vectors.chunks(PANEL) {
-                pack::<S>(frame, taps, vectors, &mut packed);
-                let (packed, _) = S::as_simd_f32s(&packed);
-                let first = block * depth;
-                match vectors.len() {
-                    1 => self.panel::<S, MANY, FEW, 1>(simd, packed, first, taps.len(), vectors, place),
-                    _ => self.panel::<S, MANY, FEW, PANEL>(simd, packed, first, taps.len(), vectors, place),
+                let to = Target { vectors, place, first: block * depth };
+                match vectors {
+                    [a, b] if few && [a.piece, b.piece] == [S::F32_LANES; 2] => {
+                        let frames = [&frame[a.reads[0]..], &frame[b.reads[0]..]];
+                        self.panel::<S, MANY, FEW, PANEL>(simd, Adjacent { frames, taps }, to);
+                    }
+                    [_] => {
+                        pack::<S>(frame, taps, vectors, &mut packed);
+                        let (packed, _) = S::as_simd_f32s(&packed[..taps.len() * PANEL * S::F32_LANES]);
+                        self.panel::<S, MANY, FEW, 1>(simd, Packed::<S>(packed.as_chunks().0), to);
+                    }
+                    _ => {
+                        pack::<S>(frame, taps, vectors, &mut packed);
+                        let (packed, _) = S::as_simd_f32s(&packed[..taps.len() * PANEL * S::F32_LANES]);
+                        self.panel::<S, MANY, FEW, PANEL>(simd, Packed::<S>(packed.as_chunks().0), to);
+                    }
                 }
             }
         }
     }
 
-    /// Adds `depth` products, from the weight `first` of each output channel on, to the sums of some vectors.
+    /// Adds the products with `columns` to the sums of some vectors.
     #[inline(always)]
     fn panel<S: Simd, const MANY: usize, const FEW: usize, const VECTORS: usize>(
         &mut self,
         simd: S,
-        packed: &[S::f32s],
-        first: usize,
-        depth: usize,
-        vectors: &[Vector],
-        place: Place,
+        columns: impl Columns<S, VECTORS>,
+        to: Target<'_>,
     ) {
         let channels = self.channels.len();
         // As many tiles of many rows as leave a multiple of few.
@@ -178,57 +186,106 @@ impl Task<'_, '_> {
         let few = [0, 2, 1][even % MANY / (MANY - FEW)];
         let many = even.saturating_sub(few * FEW) / MANY * MANY;
         for start in (0..many).step_by(MANY) {
-            self.tile::<S, MANY, VECTORS>(simd, packed, start, first, depth, vectors, place);
+            self.tile::<S, MANY, VECTORS>(simd, columns, start, to);
         }
         for start in (many..channels).step_by(FEW) {
-            self.tile::<S, FEW, VECTORS>(simd, packed, start, first, depth, vectors, place);
+            self.tile::<S, FEW, VECTORS>(simd, columns, start, to);
         }
     }
 
     /// The same for the output channels from `start` on.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "a part of a loop")]
     fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &mut self,
         simd: S,
-        packed: &[S::f32s],
+        columns: impl Columns<S, VECTORS>,
         start: usize,
-        first: usize,
-        depth: usize,
-        vectors: &[Vector],
-        place: Place,
+        to: Target<'_>,
     ) {
         let Forward { geometry, weight, bias, .. } = self.forward;
-        let channels = self.channels.len();
-        let weight = &weight[self.channels.start * geometry.depth()..self.channels.end * geometry.depth()];
-        {
-            let row = |i: usize| (start + i).min(channels - 1);
-            let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
-            for (i, target) in rows.iter_mut().enumerate() {
-                *target = &weight[row(i) * geometry.depth() + first..][..depth];
-            }
-            let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-            let count = ROWS.min(channels - start);
-            for (i, sums) in sums.iter_mut().enumerate().take(count) {
-                for (vector, sum) in vectors.iter().zip(sums) {
-                    *sum = if first > 0 {
-                        let output = &self.output[(place.picture + vector.picture) * channels + start + i];
-                        let pixel = place.pixel + vector.pixel;
-                        load(simd, &output[pixel..pixel + vector.count])
-                    } else {
-                        simd.splat_f32s(bias.map_or(0.0, |bias| bias[self.channels.start + start + i]))
-                    };
-                }
-            }
-            let sums = apart(simd, Products { rows, packed, sums });
-            for (i, sums) in sums.iter().enumerate().take(count) {
-                for (vector, sum) in vectors.iter().zip(sums) {
-                    let output = &mut self.output[(place.picture + vector.picture) * channels + start + i];
-                    let pixel = place.pixel + vector.pixel;
-                    store(simd, &mut output[pixel..pixel + vector.count], *sum);
-                }
+        let (channels, depth) = (self.channels.len(), geometry.depth());
+        let weight = &weight[(self.channels.start + start) * depth + to.first..];
+        let count = ROWS.min(channels - start);
+        let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+        for (i, row) in rows.iter_mut().enumerate() {
+            // Rows that are too many repeat the last one and are not written.
+            *row = &weight[i.min(count - 1) * depth..][..columns.len()];
+        }
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        for (i, sums) in sums.iter_mut().enumerate().take(count) {
+            for (vector, sum) in to.vectors.iter().zip(sums) {
+                *sum = if to.first > 0 {
+                    let output = &self.output[(to.place.picture + vector.picture) * channels + start + i];
+                    let pixel = to.place.pixel + vector.pixel;
+                    load(simd, &output[pixel..pixel + vector.count])
+                } else {
+                    simd.splat_f32s(bias.map_or(0.0, |bias| bias[self.channels.start + start + i]))
+                };
             }
         }
+        let sums = apart(simd, Products { rows, columns, sums });
+        for (i, sums) in sums.iter().enumerate().take(count) {
+            for (vector, sum) in to.vectors.iter().zip(sums) {
+                let output = &mut self.output[(to.place.picture + vector.picture) * channels + start + i];
+                let pixel = to.place.pixel + vector.pixel;
+                store(simd, &mut output[pixel..pixel + vector.count], *sum);
+            }
+        }
+    }
+}
+
+/// What sums are for.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    vectors: &'a [Vector],
+    place: Place,
+    /// The first weight of each output channel that is multiplied.
+    first: usize,
+}
+
+/// The second factor: some vectors for each weight of an output channel.
+trait Columns<S: Simd, const VECTORS: usize>: Copy {
+    /// How many weights.
+    fn len(&self) -> usize;
+
+    /// The vectors of weight `k`.
+    fn get(&self, k: usize) -> [S::f32s; VECTORS];
+}
+
+/// Vectors that were copied together.
+#[derive(Clone, Copy)]
+struct Packed<'a, S: Simd>(&'a [[S::f32s; PANEL]]);
+
+impl<S: Simd, const VECTORS: usize> Columns<S, VECTORS> for Packed<'_, S> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    fn get(&self, k: usize) -> [S::f32s; VECTORS] {
+        std::array::from_fn(|j| self.0[k][j])
+    }
+}
+
+/// Vectors whose numbers lie next to each other in the frame.
+#[derive(Clone, Copy)]
+struct Adjacent<'a, const VECTORS: usize> {
+    /// From what the first weight would read on, if it read at 0.
+    frames: [&'a [f32]; VECTORS],
+    taps: &'a [usize],
+}
+
+impl<S: Simd, const VECTORS: usize> Columns<S, VECTORS> for Adjacent<'_, VECTORS> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.taps.len()
+    }
+
+    #[inline(always)]
+    fn get(&self, k: usize) -> [S::f32s; VECTORS] {
+        let tap = self.taps[k];
+        std::array::from_fn(|j| S::as_simd_f32s(&self.frames[j][tap..tap + S::F32_LANES]).0[0])
     }
 }
 
@@ -239,29 +296,32 @@ struct Place {
     pixel: usize,
 }
 
-/// `sums + rows * packed`: the innermost loop, a function of its own so that all registers are its own.
-struct Products<'a, S: Simd, const ROWS: usize, const VECTORS: usize> {
+/// `sums + rows * columns`: the innermost loop, a function of its own so that all registers are its own.
+struct Products<'a, S: Simd, T, const ROWS: usize, const VECTORS: usize> {
     rows: [&'a [f32]; ROWS],
-    packed: &'a [S::f32s],
+    columns: T,
     sums: [[S::f32s; VECTORS]; ROWS],
 }
 
-impl<S: Simd, const ROWS: usize, const VECTORS: usize> Operation<S> for Products<'_, S, ROWS, VECTORS> {
+impl<S: Simd, T, const ROWS: usize, const VECTORS: usize> Operation<S> for Products<'_, S, T, ROWS, VECTORS>
+where
+    T: Columns<S, VECTORS>,
+{
     type Output = [[S::f32s; VECTORS]; ROWS];
 
     #[inline(always)]
     fn run(self, simd: S) -> Self::Output {
-        let Self { mut rows, packed, mut sums } = self;
-        let depth = rows[0].len();
+        let Self { mut rows, columns, mut sums } = self;
+        let depth = columns.len();
         for row in &mut rows {
             *row = &row[..depth];
         }
-        let packed = &packed.as_chunks::<PANEL>().0[..depth];
         for k in 0..depth {
+            let columns = columns.get(k);
             for i in 0..ROWS {
                 let weight = simd.splat_f32s(rows[i][k]);
                 for j in 0..VECTORS {
-                    sums[i][j] = simd.mul_add_e_f32s(weight, packed[k][j], sums[i][j]);
+                    sums[i][j] = simd.mul_add_e_f32s(weight, columns[j], sums[i][j]);
                 }
             }
         }
@@ -269,7 +329,7 @@ impl<S: Simd, const ROWS: usize, const VECTORS: usize> Operation<S> for Products
     }
 }
 
-/// What some vectors read at each of `taps`, in the order of [`products`].
+/// Copies what some vectors read at each of `taps` together.
 #[inline(always)]
 fn pack<S: Simd>(frame: &[f32], taps: &[usize], vectors: &[Vector], packed: &mut [f32]) {
     let lanes = S::F32_LANES;

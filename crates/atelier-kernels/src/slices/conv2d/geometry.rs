@@ -23,16 +23,17 @@ pub struct Geometry {
 }
 
 /// How the part of the frame that some rows of the output read lies in memory: for every channel, the pixels of each
-/// remainder by the strides together, so that neighbours in the output read neighbours in memory.
+/// remainder by the strides together, so that neighbours in the output read neighbours in memory. A channel of all
+/// pictures lies together, as it is read together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// Rows of one remainder.
     height: usize,
     /// Columns of one remainder.
     pub width: usize,
-    /// Numbers of one channel.
+    /// From one channel to the next.
     pub channel: usize,
-    /// Numbers of one picture.
+    /// From one picture to the next.
     pub picture: usize,
 }
 
@@ -70,8 +71,8 @@ impl Geometry {
         self.spread == [1, 1] && self.stride == [1, 1] && self.offset == [0, 0] && frame == self.size
     }
 
-    /// The layout for `rows` rows of the output.
-    pub fn layout(&self, rows: usize) -> Layout {
+    /// The layout for `rows` rows of the output of `pictures` pictures.
+    pub fn layout(&self, pictures: usize, rows: usize) -> Layout {
         if self.is_direct() {
             let [height, width] = self.size;
             return Layout { height, width, channel: height * width, picture: self.picture() };
@@ -80,8 +81,8 @@ impl Geometry {
             ((places.max(1) - 1) * self.stride[i] + self.kernel[i]).div_ceil(self.stride[i])
         };
         let (height, width) = (extent(rows, 0), extent(self.out[1], 1));
-        let channel = self.stride[0] * self.stride[1] * height * width;
-        Layout { height, width, channel, picture: channel * self.channels }
+        let picture = self.stride[0] * self.stride[1] * height * width;
+        Layout { height, width, channel: picture * pictures, picture }
     }
 
     /// Where the product of each weight of an output channel reads, for the first pixel of the output.
@@ -100,12 +101,15 @@ impl Geometry {
         taps
     }
 
-    /// Writes what `rows` of the output read of `input` (one picture) to `frame` (`layout.picture` numbers).
+    /// Writes what `rows` of the output read of `input`, some pictures, to `frame`.
     pub fn fill(&self, input: &[f32], rows: &Range<usize>, layout: &Layout, frame: &mut [f32]) {
         let [height, width] = self.size;
         let [down, right] = self.stride;
-        let inputs = input.chunks_exact(height * width);
-        for (input, frame) in inputs.zip(frame.chunks_exact_mut(layout.channel)) {
+        let planes = input.chunks_exact((height * width).max(1)).enumerate();
+        for (index, input) in planes {
+            let (picture, channel) = (index / self.channels, index % self.channels);
+            let start = channel * layout.channel + picture * layout.picture;
+            let frame = &mut frame[start..start + layout.picture];
             for (index, line) in frame.chunks_exact_mut(layout.width).enumerate() {
                 let (remainder, row) = (index / layout.height, index % layout.height);
                 let y = (rows.start + row) * down + remainder / right;
@@ -117,21 +121,39 @@ impl Geometry {
         }
     }
 
+    /// One line of the frame: the places `first`, `first + stride` and so on.
     fn fill_line(&self, input: &[f32], first: usize, line: &mut [f32]) {
-        if self.stride[1] == 1 && self.spread[1] == 1 {
-            // Columns of the frame that the input covers.
-            let start = self.offset[1].clamp(0, line.len() as isize) as usize;
-            let end =
-                (self.offset[1] + input.len() as isize).clamp(start as isize, line.len() as isize) as usize;
-            let skipped = (start as isize - self.offset[1]) as usize;
-            clear(&mut line[..start]);
-            if end > start {
-                line[start..end].copy_from_slice(&input[skipped..][..end - start]);
+        let (stride, spread) = (self.stride[1], self.spread[1]);
+        // Which number of the input the first place is, if it is one.
+        let start = first as isize - self.offset[1];
+        if spread == 1 {
+            let before = (-start).max(0) as usize;
+            let before = before.div_ceil(stride).min(line.len());
+            let column = (start + (before * stride) as isize) as usize;
+            let count = input.len().saturating_sub(column).div_ceil(stride).min(line.len() - before);
+            clear(&mut line[..before]);
+            let (covered, after) = line[before..].split_at_mut(count);
+            if stride == 1 && count > 0 {
+                covered.copy_from_slice(&input[column..column + count]);
+            } else if count > 0 {
+                for (value, input) in covered.iter_mut().zip(input[column..].iter().step_by(stride)) {
+                    *value = *input;
+                }
             }
-            clear(&mut line[end..]);
+            clear(after);
+        } else if stride == 1 {
+            line.fill(0.0);
+            let skipped = (start.max(0) as usize).div_ceil(spread);
+            let place = ((skipped * spread) as isize - start) as usize;
+            if place < line.len() {
+                let numbers = input.iter().skip(skipped);
+                for (value, input) in line[place..].iter_mut().step_by(spread).zip(numbers) {
+                    *value = *input;
+                }
+            }
         } else {
             for (x, value) in line.iter_mut().enumerate() {
-                *value = self.source(x * self.stride[1] + first, 1).map_or(0.0, |x| input[x]);
+                *value = self.source(x * stride + first, 1).map_or(0.0, |x| input[x]);
             }
         }
     }

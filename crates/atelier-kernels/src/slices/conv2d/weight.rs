@@ -85,7 +85,7 @@ impl Task<'_, '_> {
     fn part<S: Simd>(&mut self, simd: S, pictures: &Range<usize>, rows: &Range<usize>) {
         let &WeightGradient { geometry, input, gradient, out_channels } = self.whole;
         let lanes = S::F32_LANES;
-        let layout = geometry.layout(rows.len());
+        let layout = geometry.layout(pictures.len(), rows.len());
         let taps = geometry.taps(&layout);
         let lines = Lines::new(geometry, layout.width, rows, lanes);
         let vectors = pictures.len() * lines.starts.len();
@@ -107,16 +107,13 @@ impl Task<'_, '_> {
             self.products(simd, input, &taps, &reads, &packed);
             return;
         }
-        let size = pictures.len() * layout.picture;
+        let size = if geometry.is_direct() { input.len() } else { geometry.channels * layout.channel };
         let mut frame = Scratch::new(last.max(size));
         frame[size..].fill(0.0);
-        let inputs = input.chunks_exact(geometry.picture().max(1));
-        for (input, frame) in inputs.zip(frame.chunks_exact_mut(layout.picture)) {
-            if geometry.is_direct() {
-                frame.copy_from_slice(input);
-            } else {
-                geometry.fill(input, rows, &layout, frame);
-            }
+        if geometry.is_direct() {
+            frame[..size].copy_from_slice(input);
+        } else {
+            geometry.fill(input, rows, &layout, &mut frame);
         }
         self.products(simd, &frame, &taps, &reads, &packed);
     }
