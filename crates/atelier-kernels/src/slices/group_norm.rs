@@ -93,10 +93,11 @@ pub fn group_norm_gradients(
     gradient: &[f32],
     results: GroupNormGradients<'_>,
 ) {
-    check(shape, &[input.len(), gradient.len(), results.input.len()], affine);
-    check(shape, &[], Affine { scale: results.scale, shift: results.shift });
-    results.scale.fill(0.0);
-    results.shift.fill(0.0);
+    let GroupNormGradients { input: of_input, scale: of_scale, shift: of_shift } = results;
+    check(shape, &[input.len(), gradient.len(), of_input.len()], affine);
+    check(shape, &[], Affine { scale: of_scale, shift: of_shift });
+    of_scale.fill(0.0);
+    of_shift.fill(0.0);
     if input.is_empty() {
         return;
     }
@@ -104,7 +105,7 @@ pub fn group_norm_gradients(
     let size = each * shape.group();
     // Of every picture and channel: the gradients of shift and scale.
     let mut sums = Scratch::new(2 * shape.batch * shape.channels);
-    let numbers = input.chunks(size).zip(gradient.chunks(size)).zip(results.input.chunks_mut(size));
+    let numbers = input.chunks(size).zip(gradient.chunks(size)).zip(of_input.chunks_mut(size));
     let tasks = numbers.zip(sums.chunks_mut(2 * each * shape.group_channels())).enumerate();
     let tasks = tasks.map(|(i, (((input, gradient), result), sums))| Backward {
         shape,
@@ -117,11 +118,9 @@ pub fn group_norm_gradients(
     });
     threads::for_each(tasks.collect(), simd::dispatch);
     for picture in sums.as_chunks::<2>().0.chunks_exact(shape.channels) {
-        for (([shift, scale], target_shift), target_scale) in
-            picture.iter().zip(&mut *results.shift).zip(&mut *results.scale)
-        {
-            *target_shift += shift;
-            *target_scale += scale;
+        for (([shift, scale], of_shift), of_scale) in picture.iter().zip(&mut *of_shift).zip(&mut *of_scale) {
+            *of_shift += shift;
+            *of_scale += scale;
         }
     }
 }

@@ -53,9 +53,7 @@ pub fn erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let x = simd.max_f32s(simd.min_f32s(x, splat(4.0)), splat(-4.0));
     let square = simd.mul_f32s(x, x);
     let mut p = splat(-2.726_142_3e-10);
-    for c in
-        [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906_3e-4, -2.954_599_8e-3, -1.609_603_3e-2]
-    {
+    for c in [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906_3e-4, -2.954_6e-3, -1.609_603_3e-2] {
         p = simd.mul_add_e_f32s(p, square, splat(c));
     }
     let mut q = splat(-1.456_607_2e-5);

@@ -318,10 +318,10 @@ where
         }
         for k in 0..depth {
             let columns = columns.get(k);
-            for i in 0..ROWS {
-                let weight = simd.splat_f32s(rows[i][k]);
-                for j in 0..VECTORS {
-                    sums[i][j] = simd.mul_add_e_f32s(weight, columns[j], sums[i][j]);
+            for (row, sums) in rows.iter().zip(&mut sums) {
+                let weight = simd.splat_f32s(row[k]);
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = simd.mul_add_e_f32s(weight, column, *sum);
                 }
             }
         }

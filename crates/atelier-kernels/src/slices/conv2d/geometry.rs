@@ -58,7 +58,7 @@ impl Geometry {
         if self.is_direct() && self.kernel == [1, 1] {
             // Rows of a length that every vector divides, as far as possible.
             let pixels = self.pixels();
-            let width = if pixels % 64 == 0 { 64 } else { pixels };
+            let width = if pixels.is_multiple_of(64) { 64 } else { pixels };
             self.size = [pixels.checked_div(width).unwrap_or(0), width];
             self.out = self.size;
         }

@@ -199,7 +199,7 @@ impl Lines {
         let first_row = if geometry.is_direct() { rows.start } else { 0 };
         let width = geometry.out[1];
         // Otherwise the columns of zeros at the end of a line are pixels like others, of gradient zero.
-        let by_row = width % lanes == 0;
+        let by_row = width.is_multiple_of(lanes);
         let lines = (first_row..first_row + rows.len()).map(|row| row * stride);
         let starts = if by_row {
             lines.flat_map(|line| (0..width / lanes).map(move |i| line + i * lanes)).collect()
