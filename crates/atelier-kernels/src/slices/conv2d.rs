@@ -5,7 +5,10 @@ use super::simd::sum;
 
 mod forward;
 mod geometry;
+mod products;
+mod regions;
 mod weight;
+mod winograd;
 
 use forward::Forward;
 use geometry::Geometry;

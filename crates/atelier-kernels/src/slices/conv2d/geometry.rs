@@ -110,59 +110,88 @@ impl Geometry {
             let (picture, channel) = (index / self.channels, index % self.channels);
             let start = channel * layout.channel + picture * layout.picture;
             let frame = &mut frame[start..start + layout.picture];
-            for (index, line) in frame.chunks_exact_mut(layout.width).enumerate() {
-                let (remainder, row) = (index / layout.height, index % layout.height);
-                let y = (rows.start + row) * down + remainder / right;
-                match self.source(y, 0) {
-                    Some(y) => self.fill_line(&input[y * width..][..width], remainder % right, line),
-                    None => line.fill(0.0),
+            for (remainder, lines) in frame.chunks_exact_mut(layout.height * layout.width).enumerate() {
+                let (below, beside) = (remainder / right, remainder % right);
+                let span = self.span(beside, layout.width);
+                for (row, line) in lines.chunks_exact_mut(layout.width).enumerate() {
+                    match self.source((rows.start + row) * down + below, 0) {
+                        Some(y) => span.fill(&input[y * width..][..width], line),
+                        None => clear(line),
+                    }
                 }
             }
         }
     }
 
-    /// One line of the frame: the places `first`, `first + stride` and so on.
-    fn fill_line(&self, input: &[f32], first: usize, line: &mut [f32]) {
+    /// What of a row of the input is in a line of the frame that begins at column `first`.
+    fn span(&self, first: usize, line: usize) -> Span {
         let (stride, spread) = (self.stride[1], self.spread[1]);
-        // Which number of the input the first place is, if it is one.
+        debug_assert!(stride == 1 || spread == 1, "either a convolution or the gradient of one");
+        // Which number of the spread-out input the first place is, if it is one.
         let start = first as isize - self.offset[1];
-        if spread == 1 {
-            let before = (-start).max(0) as usize;
-            let before = before.div_ceil(stride).min(line.len());
-            let column = (start + (before * stride) as isize) as usize;
-            let count = input.len().saturating_sub(column).div_ceil(stride).min(line.len() - before);
-            clear(&mut line[..before]);
-            let (covered, after) = line[before..].split_at_mut(count);
-            if stride == 1 && count > 0 {
-                covered.copy_from_slice(&input[column..column + count]);
-            } else if count > 0 {
-                for (value, input) in covered.iter_mut().zip(input[column..].iter().step_by(stride)) {
-                    *value = *input;
-                }
-            }
-            clear(after);
-        } else if stride == 1 {
-            line.fill(0.0);
-            let skipped = (start.max(0) as usize).div_ceil(spread);
-            let place = ((skipped * spread) as isize - start) as usize;
-            if place < line.len() {
-                let numbers = input.iter().skip(skipped);
-                for (value, input) in line[place..].iter_mut().step_by(spread).zip(numbers) {
-                    *value = *input;
-                }
-            }
-        } else {
-            for (x, value) in line.iter_mut().enumerate() {
-                *value = self.source(x * stride + first, 1).map_or(0.0, |x| input[x]);
-            }
-        }
+        let before = ((-start).max(0) as usize).div_ceil(stride);
+        let after_start = (start + (before * stride) as isize) as usize;
+        let column = after_start.div_ceil(spread);
+        let before = (before + column * spread - after_start).min(line);
+        let left = self.size[1].saturating_sub(column);
+        let count = left.div_ceil(stride).min((line - before).div_ceil(spread));
+        Span { before, column, count, stride, spread }
     }
 
     /// The row (`axis` 0) or column (1) of the input at `place` of the frame.
     fn source(&self, place: usize, axis: usize) -> Option<usize> {
         let place = place.checked_add_signed(-self.offset[axis])?;
         let spread = self.spread[axis];
+        if spread == 1 {
+            return (place < self.size[axis]).then_some(place);
+        }
         (place % spread == 0 && place / spread < self.size[axis]).then_some(place / spread)
+    }
+}
+
+/// Which numbers of a row of the input are where in a line of the frame; zeros are around and between them.
+struct Span {
+    /// Zeros before the first number.
+    before: usize,
+    /// Its column in the input.
+    column: usize,
+    count: usize,
+    /// From one number to the next in the input.
+    stride: usize,
+    /// And in the frame.
+    spread: usize,
+}
+
+impl Span {
+    fn fill(&self, input: &[f32], line: &mut [f32]) {
+        let Self { before, column, count, stride, spread } = *self;
+        if spread > 1 || count == 0 {
+            line.fill(0.0);
+            let places = line.iter_mut().skip(before).step_by(spread);
+            for (value, input) in places.zip(input.iter().skip(column).step_by(stride)).take(count) {
+                *value = *input;
+            }
+            return;
+        }
+        clear(&mut line[..before]);
+        let (covered, after) = line[before..].split_at_mut(count);
+        let input = &input[column..];
+        match stride {
+            1 => covered.copy_from_slice(&input[..count]),
+            2 => {
+                // In pairs, of which the last may be half.
+                for (value, [input, _]) in covered.iter_mut().zip(input.as_chunks().0) {
+                    *value = *input;
+                }
+                covered[count - 1] = input[2 * (count - 1)];
+            }
+            _ => {
+                for (value, input) in covered.iter_mut().zip(input.iter().step_by(stride)) {
+                    *value = *input;
+                }
+            }
+        }
+        clear(after);
     }
 }
 

@@ -37,7 +37,7 @@ fn products(shape: &Conv2dShape, mut visit: impl FnMut(usize, usize, usize)) {
 fn assert_close(name: &str, found: &[f32], expected: &[(f64, f64)]) {
     for (i, (found, (sum, magnitude))) in found.iter().zip(expected).enumerate() {
         let error = (f64::from(*found) - sum).abs();
-        assert!(error <= 1e-6 * magnitude + 1e-12, "{name}[{i}]: {found} instead of {sum}");
+        assert!(error <= 3e-6 * magnitude + 1e-12, "{name}[{i}]: {found} instead of {sum}");
     }
 }
 
@@ -102,6 +102,14 @@ fn the_shapes_of_a_unet_agree_with_plain_sums() {
     check_all(&shape(2, [70, 40], [16, 16], 1, 1));
     check_all(&shape(1, [3, 8], [8, 520], 3, 1));
     check_all(&Conv2dShape { padding: [(0, 1); 2], ..shape(2, [8, 8], [16, 16], 3, 2) });
+}
+
+#[test]
+fn transformed_products_agree_with_plain_sums() {
+    check_all(&shape(1, [16, 18], [32, 33], 3, 1));
+    check_all(&shape(16, [17, 23], [8, 8], 3, 1));
+    check_all(&shape(5, [32, 16], [15, 19], 3, 1));
+    check_all(&Conv2dShape { padding: [(0, 2), (2, 1)], ..shape(2, [20, 40], [24, 24], 3, 1) });
 }
 
 #[test]
