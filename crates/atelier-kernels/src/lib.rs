@@ -11,9 +11,11 @@ mod conv2d;
 mod flex;
 mod geglu;
 mod group_norm;
+mod layer_norm;
 pub mod slices;
 
 pub use adamw::{AdamWState, AdamWStep, adamw, moving_average};
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use geglu::geglu;
 pub use group_norm::group_norm;
+pub use layer_norm::layer_norm;

@@ -4,10 +4,10 @@
 #![recursion_limit = "256"]
 
 use atelier_kernels::{
-    AdamWState, AdamWStep, Conv2dOptions, adamw, conv2d, geglu, group_norm, moving_average,
+    AdamWState, AdamWStep, Conv2dOptions, adamw, conv2d, geglu, group_norm, layer_norm, moving_average,
 };
 use burn::module::Param;
-use burn::nn::{GroupNorm, GroupNormConfig};
+use burn::nn::{GroupNorm, GroupNormConfig, LayerNormConfig};
 use burn::tensor::{Device, Distribution, Tensor, activation, module, ops::ConvOptions};
 use proptest::prelude::*;
 
@@ -149,6 +149,34 @@ proptest! {
 }
 
 const SAME: Conv2dOptions = Conv2dOptions { stride: [1, 1], padding: [(1, 1); 2] };
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn layer_norms_agree_with_burns(rows in 1..40_usize, channels in 16..140_usize, contiguous: bool) {
+        let device = Device::flex().autodiff();
+        let mut norm = LayerNormConfig::new(channels).with_epsilon(1e-5).init(&device);
+        norm.gamma = Param::from_tensor(random([channels], &device).require_grad());
+        norm.beta = Some(Param::from_tensor(random([channels], &device).require_grad()));
+        let x = random([2, channels, rows, 1], &device);
+        let x = if contiguous { x.reshape([2, rows, channels]) } else { x.squeeze_dim::<3>(3).swap_dims(1, 2) };
+        let x = x.require_grad();
+        let ours = layer_norm(&norm, 1e-5, x.clone());
+        let burns = norm.forward(x.clone());
+        assert_close("output", &ours.clone().inner(), &burns.clone().inner(), 5.0);
+        let factor = random(ours.dims(), &device);
+        let ours = (ours * factor.clone()).sum().backward();
+        let burns = (burns * factor).sum().backward();
+        assert_close("input", &x.grad(&ours).unwrap(), &x.grad(&burns).unwrap(), 5.0);
+        let magnitude = 5.0 * (rows as f64).sqrt();
+        let shift = norm.beta.as_ref().unwrap();
+        for (name, parameter) in [("scale", norm.gamma.val()), ("shift", shift.val())] {
+            let [ours, burns] = [&ours, &burns].map(|gradients| parameter.grad(gradients).unwrap());
+            assert_close(name, &ours, &burns, magnitude);
+        }
+    }
+}
 
 #[test]
 fn steps_of_the_optimiser_leave_shared_tensors_alone() {

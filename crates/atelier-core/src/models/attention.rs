@@ -1,6 +1,6 @@
 //! Attention and the transformer block around it (`diffusers.models.attention`).
 
-use atelier_kernels::geglu;
+use atelier_kernels::{geglu, layer_norm};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, activation};
@@ -9,6 +9,9 @@ use super::layers::{Adaptable, LayerMut, Linear, LinearConfig, adaptable};
 
 /// How much wider feed-forward parts are inside.
 const WIDENING: usize = 4;
+
+/// Added to the variance in layer norms.
+const EPSILON: f64 = 1e-5;
 
 /// `softmax(q kᵀ / sqrt(channels) + bias) v` for `heads` heads ("Attention Is All You Need", equation 1).
 ///
@@ -190,7 +193,7 @@ adaptable!(BasicTransformerBlock { attn1, attn2, ff });
 impl BasicTransformerBlock {
     /// `channels` must be divisible by `heads`; the cross-attention reads `context_channels` channels.
     pub fn new(channels: usize, context_channels: usize, heads: usize, device: &Device) -> Self {
-        let norm = || LayerNormConfig::new(channels).init(device);
+        let norm = || LayerNormConfig::new(channels).with_epsilon(EPSILON).init(device);
         Self {
             norm1: norm(),
             attn1: Attention::new(channels, channels, heads, device),
@@ -204,9 +207,9 @@ impl BasicTransformerBlock {
     /// `x`: `[batch, length, channels]`; `context`: `[batch, context, context_channels]`.
     /// Returns the shape of `x`.
     pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let normed = self.norm1.forward(x.clone());
+        let normed = layer_norm(&self.norm1, EPSILON, x.clone());
         let x = self.attn1.forward(normed.clone(), normed) + x;
-        let x = self.attn2.forward(self.norm2.forward(x.clone()), context) + x;
-        self.ff.forward(self.norm3.forward(x.clone())) + x
+        let x = self.attn2.forward(layer_norm(&self.norm2, EPSILON, x.clone()), context) + x;
+        self.ff.forward(layer_norm(&self.norm3, EPSILON, x.clone())) + x
     }
 }

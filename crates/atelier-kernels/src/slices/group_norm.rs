@@ -3,7 +3,7 @@
 
 use super::math::{silu, silu_derivative};
 use super::scratch::Scratch;
-use super::simd::{self, load, store, sum, sum_of_squares};
+use super::simd::{self, load, moments, store};
 use super::threads;
 use pulp::{Simd, WithSimd};
 
@@ -131,15 +131,6 @@ fn check(shape: &GroupNormShape, lengths: &[usize], affine: Affine<'_>) {
             && [affine.scale.len(), affine.shift.len()] == [shape.channels; 2],
         "a slice of a group norm has another length than its shape says"
     );
-}
-
-/// Mean, and one over the standard deviation.
-#[inline(always)]
-fn moments<S: Simd>(simd: S, epsilon: f32, group: &[f32]) -> (f32, f32) {
-    let count = group.len() as f32;
-    let mean = sum(simd, group) / count;
-    let variance = sum_of_squares(simd, group, mean) / count;
-    (mean, (variance + epsilon).sqrt().recip())
 }
 
 struct Forward<'a, 'b> {

@@ -8,6 +8,7 @@ pub mod adamw;
 pub mod conv2d;
 pub mod geglu;
 pub mod group_norm;
+pub mod layer_norm;
 mod math;
 mod scratch;
 mod simd;

@@ -93,13 +93,22 @@ pub fn sum<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
 
 /// The sum of the squares of the distances to `center`.
 #[inline(always)]
-pub fn sum_of_squares<S: Simd>(simd: S, numbers: &[f32], center: f32) -> f32 {
+fn sum_of_squares<S: Simd>(simd: S, numbers: &[f32], center: f32) -> f32 {
     let splat = simd.splat_f32s(center);
     let vector = |value| {
         let distance = simd.sub_f32s(value, splat);
         simd.mul_f32s(distance, distance)
     };
     sum_of(simd, numbers, vector, |value| (value - center) * (value - center))
+}
+
+/// Mean, and one over the standard deviation.
+#[inline(always)]
+pub fn moments<S: Simd>(simd: S, epsilon: f32, numbers: &[f32]) -> (f32, f32) {
+    let count = numbers.len() as f32;
+    let mean = sum(simd, numbers) / count;
+    let variance = sum_of_squares(simd, numbers, mean) / count;
+    (mean, (variance + epsilon).sqrt().recip())
 }
 
 #[cfg(test)]
