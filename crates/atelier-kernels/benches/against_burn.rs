@@ -21,7 +21,8 @@ const CONVOLUTIONS: [[usize; 6]; 8] = [
 ];
 
 fn random<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::random(dims, Distribution::Normal(0.0, 1.0), device)
+    let tensor = Tensor::random(dims, Distribution::Normal(0.0, 1.0), device);
+    if tensor.is_autodiff() { tensor.require_grad() } else { tensor }
 }
 
 fn convolutions(criterion: &mut Criterion) {
@@ -36,8 +37,8 @@ fn convolutions(criterion: &mut Criterion) {
         };
         let name = format!("{batch}x{inputs}-{outputs}x{size}, kernel {kernel}, stride {stride}");
         let tensors = |device| {
-            let weight = random([outputs, inputs, kernel, kernel], device).require_grad();
-            (random([batch, inputs, size, size], device).require_grad(), weight)
+            let weight = random([outputs, inputs, kernel, kernel], device);
+            (random([batch, inputs, size, size], device), weight)
         };
         compare(criterion, "conv2d", &name, tensors(&plain), &ours, &burns, forward);
         compare(criterion, "conv2d, gradients", &name, tensors(&autodiff), &ours, &burns, gradients);
@@ -52,7 +53,7 @@ fn group_norms(criterion: &mut Criterion) {
         let name = format!("{batch}x{channels}x{size}, {groups} groups");
         let tensors = |device| {
             let norm = GroupNormConfig::new(groups, channels).init(device);
-            (random([batch, channels, size, size], device).require_grad(), norm)
+            (random([batch, channels, size, size], device), norm)
         };
         compare(criterion, "norm", &name, tensors(&plain), &ours, &burns, forward);
         compare(criterion, "norm, gradients", &name, tensors(&autodiff), &ours, &burns, gradients);
