@@ -9,7 +9,7 @@ use atelier_core::{
         Calibration, Explainer, ExplanationOptions, LeafEvidence, LeafExplanation, NodeSummary, leaf_prompts,
         summarise,
     },
-    json::without_byte_order_mark,
+    json,
     picture::to_tensor,
     pipeline::{Pipeline, SizeConditions},
 };
@@ -194,8 +194,7 @@ pub fn read_calibration(path: &Path) -> Result<Calibration, TrainError> {
             "{error}; measure it with `atelier calibrate`, on annotated pictures that the model does not know"
         ))
     })?;
-    serde_json::from_slice(without_byte_order_mark(&json))
-        .map_err(|error| failed(format!("is no calibration: {error}")))
+    json::from_slice(&json).map_err(|error| failed(format!("is no calibration: {error}")))
 }
 
 /// The place of a calibration at `path`: nothing, or an earlier calibration.

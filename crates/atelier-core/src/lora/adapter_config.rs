@@ -4,6 +4,7 @@
 //! component stands before every key (`unet.lora_alpha`).
 
 use super::{Component, LoraError};
+use crate::json;
 use regex::Regex;
 use serde::{
     Deserialize, Deserializer,
@@ -45,7 +46,7 @@ impl AdapterConfigs {
     pub fn from_json(place: &'static str, json: &[u8]) -> Result<Self, LoraError> {
         let failed = |problem: String| LoraError::Key { key: place.to_owned(), problem };
         let mut configs: Self =
-            serde_json::from_slice(json).map_err(|error| failed(format!("cannot be read: {error}")))?;
+            json::from_slice(json).map_err(|error| failed(format!("cannot be read: {error}")))?;
         for config in configs.0.values_mut() {
             config.place = place;
             if let Some(kind) = config.peft_type.as_ref().filter(|kind| *kind != "LORA") {
@@ -178,6 +179,8 @@ mod tests {
         let to_q = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q";
         for (json, rank, expected) in [
             (r#"{"r": 4, "lora_alpha": 32}"#, 4, 32.0),
+            // After the byte order mark of some editors.
+            ("\u{feff}{\"r\": 4, \"lora_alpha\": 32}", 4, 32.0),
             (r#"{"r": 16, "lora_alpha": 16, "use_rslora": true}"#, 16, 64.0),
             (r#"{"peft_type": "LORA", "r": 16, "use_rslora": null}"#, 16, 8.0),
             (r#"{"r": 4, "lora_alpha": 4, "rank_pattern": {"to_q": 9}, "use_rslora": true}"#, 9, 12.0),

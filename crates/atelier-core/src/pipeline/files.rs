@@ -1,7 +1,7 @@
 //! The files of a model folder.
 
 use super::{PipelineError, names::is_inside};
-use crate::{json, weights::WeightsFile};
+use crate::weights::WeightsFile;
 use std::collections::BTreeMap;
 #[cfg(not(target_arch = "wasm32"))]
 use {super::names::links_stay_inside, crate::weights::WeightsError};
@@ -19,18 +19,6 @@ pub trait ModelFiles {
 
     /// Whether there is a file at `path`, or a link that leads to none: reading it then says so.
     fn contains(&self, path: &str) -> bool;
-
-    /// The bytes of the JSON file at `path`, without the byte order mark that some editors put before them.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    fn json(&self, path: &str) -> Result<Vec<u8>, PipelineError> {
-        let bytes = self.read(path)?;
-        Ok(match json::without_byte_order_mark(&bytes) {
-            rest if rest.len() < bytes.len() => rest.to_vec(),
-            _ => bytes,
-        })
-    }
 
     /// Names of the files in `folder`, sorted; none if there is no such folder.
     fn names(&self, folder: &str) -> Vec<String>;

@@ -2,6 +2,7 @@
 
 use super::{INDEX, ModelFiles, Pipeline, PipelineError};
 use crate::{
+    json,
     models::{autoencoder::Autoencoder, denoiser::DenoiserConfig},
     schedulers::{
         FlowMatchEulerDiscreteScheduler, NoiseSchedule, PipelineRules, SamplerChoice, Scheduler,
@@ -26,7 +27,7 @@ pub(super) fn read<F: ModelFiles + ?Sized>(
                       was made from";
         return Err(PipelineError::File { path: SCHEDULER.to_owned(), reason: reason.to_owned() });
     }
-    let json = files.json(SCHEDULER)?;
+    let json = files.read(SCHEDULER)?;
     let config = match class_in_index(files) {
         Some(class) => SchedulerConfig::from_json_of(&json, &class)?,
         None => SchedulerConfig::from_json(&json)?,
@@ -49,7 +50,7 @@ pub(super) fn read<F: ModelFiles + ?Sized>(
 
 /// The class of the scheduler in `model_index.json`, for files that do not name theirs.
 fn class_in_index<F: ModelFiles + ?Sized>(files: &F) -> Option<String> {
-    let index: Value = serde_json::from_slice(&files.json(INDEX).ok()?).ok()?;
+    let index: Value = json::from_slice(&files.read(INDEX).ok()?).ok()?;
     index["scheduler"][1].as_str().map(str::to_owned)
 }
 

@@ -1,6 +1,7 @@
 //! CLIP's tokenizer as older model folders have it: `vocab.json` and `merges.txt`.
 
 use super::TextError;
+use crate::json::from_slice;
 use serde_json::{Map, Value, json};
 
 const START: &str = "<|startoftext|>";
@@ -16,7 +17,7 @@ const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 pub(super) fn tokenizer_json(vocabulary: &[u8], merges: &[u8]) -> Result<Vec<u8>, TextError> {
     let invalid = |file: &str, problem: String| TextError::Vocabulary { file: file.to_owned(), problem };
     let vocabulary: Map<String, Value> =
-        serde_json::from_slice(vocabulary).map_err(|error| invalid("vocab.json", error.to_string()))?;
+        from_slice(vocabulary).map_err(|error| invalid("vocab.json", error.to_string()))?;
     let id = |token: &str| {
         vocabulary
             .get(token)

@@ -3,7 +3,10 @@
 mod clip_bpe;
 mod special_tokens;
 
-use crate::pipeline::{ModelFiles, PipelineError};
+use crate::{
+    json,
+    pipeline::{ModelFiles, PipelineError},
+};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use special_tokens::SpecialTokens;
 use thiserror::Error;
@@ -74,9 +77,9 @@ impl PromptTokenizer {
             return Err(PipelineError::File { path: whole, reason: SENTENCEPIECE.to_owned() });
         }
         let bytes = if !files.contains(&whole) && files.contains(&vocabulary) {
-            clip_bpe::tokenizer_json(&files.json(&vocabulary)?, &files.read(&path("merges.txt"))?)?
+            clip_bpe::tokenizer_json(&files.read(&vocabulary)?, &files.read(&path("merges.txt"))?)?
         } else {
-            files.json(&whole)?
+            json::without_byte_order_mark(&files.read(&whole)?).to_vec()
         };
         Ok(Self::with_special_tokens(bytes, length, SpecialTokens::read(files, folder)?)?)
     }

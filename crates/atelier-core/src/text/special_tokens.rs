@@ -1,7 +1,10 @@
 //! Which tokens a folder adds to a tokenizer, and which one fills prompts up, as transformers 5 reads it.
 
 use super::{CLIP_PADDING, T5_PADDING, TOKENIZER_CONFIG};
-use crate::pipeline::{ModelFiles, PipelineError};
+use crate::{
+    json,
+    pipeline::{ModelFiles, PipelineError},
+};
 use serde_json::{Map, Value};
 use tokenizers::{AddedToken, PaddingDirection};
 
@@ -97,7 +100,7 @@ fn object<F: ModelFiles + ?Sized>(files: &F, path: &str) -> Result<Map<String, V
     if !files.contains(path) {
         return Ok(Map::new());
     }
-    serde_json::from_slice(&files.json(path)?).map_err(|error| PipelineError::File {
+    json::from_slice(&files.read(path)?).map_err(|error| PipelineError::File {
         path: path.to_owned(),
         reason: format!("is not the JSON object that transformers writes: {error}"),
     })
