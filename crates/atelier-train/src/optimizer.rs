@@ -5,6 +5,7 @@
 //! exist), clipping sees the norm of all gradients together as `torch.nn.utils.clip_grad_norm_` does, and
 //! nothing is read back from the device.
 
+use atelier_kernels::{AdamWState, AdamWStep, adamw, moving_average};
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     optim::GradientsParams,
@@ -125,25 +126,18 @@ impl ModuleMapper for Update<'_> {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let AdamWOptions { beta1, beta2, epsilon, weight_decay, .. } = self.optimizer.options;
-        let steps = self.optimizer.steps;
+        let (rate, step) = (self.rate, self.optimizer.steps);
         let shape = tensor.shape();
         let name = self.path.name();
-        let gradient = flat(gradient) * self.factor.clone();
-        let first = match self.optimizer.first.remove(&name) {
-            Some(first) => first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1),
-            None => gradient.clone().mul_scalar(1.0 - beta1),
-        };
-        let square = gradient.square().mul_scalar(1.0 - beta2);
-        let second = match self.optimizer.second.remove(&name) {
-            Some(second) => second.mul_scalar(beta2) + square,
-            None => square,
-        };
-        let correction1 = 1.0 - beta1.powi(steps);
-        let correction2 = (1.0 - beta2.powi(steps)).sqrt();
-        let denominator = second.clone().sqrt().mul_scalar(1.0 / correction2).add_scalar(epsilon);
-        let step = (first.clone() / denominator).mul_scalar(self.rate / correction1);
-        let decayed = flat(tensor.inner()).mul_scalar(1.0 - self.rate * weight_decay);
-        let updated = (decayed - step).reshape(shape);
+        let gradient = flat(gradient);
+        let moment =
+            |moments: &mut NamedTensors| moments.remove(&name).unwrap_or_else(|| gradient.zeros_like());
+        let first = moment(&mut self.optimizer.first);
+        let second = moment(&mut self.optimizer.second);
+        let state = AdamWState { parameter: flat(tensor.inner()), first, second };
+        let step = AdamWStep { beta1, beta2, epsilon, weight_decay, rate, step };
+        let AdamWState { parameter, first, second } = adamw(state, gradient, self.factor.clone(), step);
+        let updated = parameter.reshape(shape);
         self.optimizer.first.insert(name.clone(), first);
         self.optimizer.second.insert(name, second);
         Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
@@ -179,8 +173,7 @@ impl Ema {
         let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
         for (name, value) in named_parameters(model) {
             if let Some(average) = self.shadow.remove(&name) {
-                let moved = average.clone() + (value - average).mul_scalar(1.0 - decay);
-                self.shadow.insert(name, moved);
+                self.shadow.insert(name, moving_average(average, value, 1.0 - decay));
             }
         }
     }

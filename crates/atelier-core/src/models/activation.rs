@@ -1,6 +1,8 @@
 //! Activation functions, under the names that configurations use.
 
+use atelier_kernels::group_norm;
 use burn::empty;
+use burn::nn::GroupNorm;
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,14 @@ impl Activation {
             Self::GeluTanh => activation::gelu_approximate(x),
             Self::QuickGelu => x.clone() * activation::sigmoid(x * 1.702),
             Self::Mish => activation::mish(x),
+        }
+    }
+
+    /// Applies the function after `norm`, to `[batch, channels, height, width]`.
+    pub fn after(self, norm: &GroupNorm, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Silu => group_norm(norm, x, true),
+            _ => self.forward(group_norm(norm, x, false)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Attention and the transformer block around it (`diffusers.models.attention`).
 
+use atelier_kernels::{attention, geglu, layer_norm};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, activation};
@@ -8,6 +9,9 @@ use super::layers::{Adaptable, LayerMut, Linear, LinearConfig, adaptable};
 
 /// How much wider feed-forward parts are inside.
 const WIDENING: usize = 4;
+
+/// Added to the variance in layer norms.
+const EPSILON: f64 = 1e-5;
 
 /// `softmax(q kᵀ / sqrt(channels) + bias) v` for `heads` heads ("Attention Is All You Need", equation 1).
 ///
@@ -23,24 +27,7 @@ pub(super) fn multi_head_attention(
 ) -> Tensor<3> {
     let split = |x| split_heads(x, heads);
     let scale = ((query.dims()[2] / heads) as f64).sqrt().recip();
-    join_heads(scaled_attention(split(query), split(key), split(value), scale, bias))
-}
-
-/// `softmax(scale q kᵀ + bias) v`, of `[batch, heads, length, channels]`; `bias` broadcasts to the scores.
-pub(super) fn scaled_attention(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    scale: f64,
-    bias: Option<Tensor<4>>,
-) -> Tensor<4> {
-    // The scale belongs to the scores, but the query is the smaller tensor.
-    let scores = (query * scale).matmul(key.transpose());
-    let scores = match bias {
-        Some(bias) => scores + bias,
-        None => scores,
-    };
-    activation::softmax(scores, 3).matmul(value)
+    join_heads(attention(split(query), split(key), split(value), scale, bias))
 }
 
 /// `[batch, length, heads * channels]` to `[batch, heads, length, channels]`.
@@ -108,11 +95,7 @@ impl Geglu {
 
     /// `[batch, length, in_channels]` to `[batch, length, out_channels]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let projected = self.proj.forward(x);
-        let channels = projected.dims()[2] / 2;
-        let hidden = projected.clone().narrow(2, 0, channels);
-        let gate = projected.narrow(2, channels, channels);
-        hidden * activation::gelu(gate)
+        geglu(self.proj.forward(x))
     }
 }
 
@@ -193,7 +176,7 @@ adaptable!(BasicTransformerBlock { attn1, attn2, ff });
 impl BasicTransformerBlock {
     /// `channels` must be divisible by `heads`; the cross-attention reads `context_channels` channels.
     pub fn new(channels: usize, context_channels: usize, heads: usize, device: &Device) -> Self {
-        let norm = || LayerNormConfig::new(channels).init(device);
+        let norm = || LayerNormConfig::new(channels).with_epsilon(EPSILON).init(device);
         Self {
             norm1: norm(),
             attn1: Attention::new(channels, channels, heads, device),
@@ -207,9 +190,9 @@ impl BasicTransformerBlock {
     /// `x`: `[batch, length, channels]`; `context`: `[batch, context, context_channels]`.
     /// Returns the shape of `x`.
     pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let normed = self.norm1.forward(x.clone());
+        let normed = layer_norm(&self.norm1, EPSILON, x.clone());
         let x = self.attn1.forward(normed.clone(), normed) + x;
-        let x = self.attn2.forward(self.norm2.forward(x.clone()), context) + x;
-        self.ff.forward(self.norm3.forward(x.clone())) + x
+        let x = self.attn2.forward(layer_norm(&self.norm2, EPSILON, x.clone()), context) + x;
+        self.ff.forward(layer_norm(&self.norm3, EPSILON, x.clone())) + x
     }
 }

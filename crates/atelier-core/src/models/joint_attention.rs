@@ -1,10 +1,11 @@
 //! Attention of picture and text to both, as in SD3 and FLUX (the MMDiT of Esser et al., arXiv 2403.03206).
 
+use atelier_kernels::attention;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, RmsNorm, RmsNormConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::attention::{join_heads, scaled_attention, split_heads};
+use super::attention::{join_heads, split_heads};
 use super::layers::{Linear, LinearConfig, adaptable};
 use super::rotary_embedding::RotaryEmbedding;
 
@@ -36,7 +37,7 @@ impl Projected {
             Some(rotary) => rotary.rotate(x),
             None => x,
         };
-        join_heads(scaled_attention(turned(self.query), turned(self.key), self.value, scale, None))
+        join_heads(attention(turned(self.query), turned(self.key), self.value, scale, None))
     }
 }
 

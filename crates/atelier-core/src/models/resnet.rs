@@ -66,14 +66,14 @@ impl ResnetBlock2D {
     ///
     /// Returns `[batch, out_channels, height, width]`.
     pub fn forward(&self, x: Tensor<4>, activated_temb: Option<&Tensor<2>>) -> Tensor<4> {
-        let h = self.conv1.forward(self.act.forward(self.norm1.forward(x.clone())));
+        let h = self.conv1.forward(self.act.after(&self.norm1, x.clone()));
         let h = match (&self.time_emb_proj, activated_temb) {
             (Some(projection), Some(temb)) => {
                 h + projection.forward(temb.clone()).unsqueeze_dims::<4>(&[2, 3])
             }
             _ => h,
         };
-        let h = self.conv2.forward(self.act.forward(self.norm2.forward(h)));
+        let h = self.conv2.forward(self.act.after(&self.norm2, h));
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,

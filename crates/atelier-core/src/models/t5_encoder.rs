@@ -1,6 +1,7 @@
 //! The encoder of T5 (`transformers.models.t5.modeling_t5`; Raffel et al., arXiv 1910.10683), version 1.1.
 #![expect(non_snake_case, reason = "the names of weights in files")]
 
+use atelier_kernels::attention;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, RmsNorm, RmsNormConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::activation::Activation;
-use super::attention::{join_heads, scaled_attention, split_heads};
+use super::attention::{join_heads, split_heads};
 use super::config_checks::{MOST_LAYERS, check_count, check_divisible, check_epsilon, check_quantization};
 use super::layers::{Linear, LinearConfig, adaptable};
 use super::{ConfigError, ModelConfig, ModelError};
@@ -257,7 +258,7 @@ impl T5Attention {
         let query = heads(self.q.forward(x.clone()));
         let key = heads(self.k.forward(x.clone()));
         let value = heads(self.v.forward(x));
-        self.o.forward(join_heads(scaled_attention(query, key, value, 1.0, bias)))
+        self.o.forward(join_heads(attention(query, key, value, 1.0, bias)))
     }
 
     /// What is added to the scores, `[1, heads, length, length]`, by the layer that has it.

@@ -1,5 +1,6 @@
 //! Transformer blocks on the pixels of a feature map (`diffusers.models.transformers.transformer_2d`).
 
+use atelier_kernels::group_norm;
 use burn::module::Module;
 use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor};
@@ -86,7 +87,7 @@ impl Transformer2DModel {
 
     /// `[batch, channels, height, width]` to what the first block reads, `[batch, height * width, channels]`.
     pub(super) fn proj_in(&self, x: Tensor<4>) -> Tensor<3> {
-        let normed = self.norm.forward(x);
+        let normed = group_norm(&self.norm, x, false);
         match &self.proj_in {
             Projection::Linear(linear) => linear.forward(to_sequence(normed)),
             Projection::Conv(conv) => to_sequence(conv.forward(normed)),

@@ -525,7 +525,7 @@ impl UNet2DConditionModel {
 
     /// From the last segment's result to the prediction.
     pub(super) fn tail(&self, x: Tensor<4>) -> Tensor<4> {
-        self.conv_out.forward(self.act.forward(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.act.after(&self.conv_norm_out, x))
     }
 
     /// The prompt's vector and the features of all sizes, `[batch, projection_class_embeddings_input_dim]`.

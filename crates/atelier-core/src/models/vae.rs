@@ -1,5 +1,6 @@
 //! The two halves of a variational autoencoder (`diffusers.models.autoencoders.vae`).
 
+use atelier_kernels::group_norm;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor};
@@ -92,7 +93,7 @@ impl Encoder {
             x = block.downsamplers.iter().fold(x, |x, downsampler| downsampler.forward(x));
         }
         let x = self.mid_block.forward(x);
-        self.conv_out.forward(self.act.forward(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.act.after(&self.conv_norm_out, x))
     }
 }
 
@@ -146,7 +147,7 @@ impl Decoder {
                 x = upsampler.forward(x, [2 * height, 2 * width]);
             }
         }
-        self.conv_out.forward(self.act.forward(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.act.after(&self.conv_norm_out, x))
     }
 }
 
@@ -207,8 +208,8 @@ impl SpatialAttention {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
-        let pixels =
-            self.group_norm.forward(x.clone()).reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let normed = group_norm(&self.group_norm, x.clone(), false);
+        let pixels = normed.reshape([batch, channels, height * width]).swap_dims(1, 2);
         let query = self.to_q.forward(pixels.clone());
         let (key, value) = (self.to_k.forward(pixels.clone()), self.to_v.forward(pixels));
         let attended = self.to_out.0.forward(multi_head_attention(query, key, value, 1, None));

@@ -1,7 +1,7 @@
+use atelier_kernels::{Conv2dOptions, conv2d};
 use burn::module::{Module, Param};
 use burn::nn;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, module::conv2d};
+use burn::tensor::{Device, Tensor};
 
 /// Makes a [`Conv2d`]; by default with a bias, of stride 1, without padding, and initialised as PyTorch does.
 #[derive(Debug, Clone)]
@@ -90,19 +90,12 @@ impl Conv2d {
     }
 
     fn term(&self, x: Tensor<4>, ConvTerm { down, up, scale }: &ConvTerm) -> Tensor<4> {
-        mix_channels(self.convolve(x, down.clone(), None).mul_scalar(*scale), up.clone())
+        let narrow = self.convolve(x, down.clone(), None).mul_scalar(*scale);
+        conv2d(narrow, up.clone(), None, Conv2dOptions { stride: [1, 1], padding: [(0, 0); 2] })
     }
 
     fn convolve(&self, x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
-        let [.., height, width] = weight.dims();
-        if [height, width] == [1, 1] && self.stride == [1, 1] && self.padding == [(0, 0); 2] {
-            let output = mix_channels(x, weight);
-            return match bias {
-                Some(bias) => output + bias.unsqueeze_dims::<4>(&[0, 2, 3]),
-                None => output,
-            };
-        }
-        conv2d(x, weight, bias, ConvOptions::new_with_padding(self.stride, self.padding, [1, 1], 1))
+        conv2d(x, weight, bias, Conv2dOptions { stride: self.stride, padding: self.padding })
     }
 
     /// Adds a term to those that are attached.
@@ -118,14 +111,4 @@ impl Conv2d {
         let product = product.reshape([outputs, inputs, height, width]).mul_scalar(scale);
         self.weight = self.weight.clone().map(|weight| weight.cast(product.dtype()) + product);
     }
-}
-
-/// A 1x1 convolution with `weight` `[out_channels, in_channels, 1, 1]`, as a product of matrices: burn's gradient of a
-/// convolution's weights costs three times as much, as it is made for large kernels.
-fn mix_channels(x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
-    let [batch, in_channels, height, width] = x.dims();
-    let [out_channels, ..] = weight.dims();
-    let pixels = x.reshape([batch, in_channels, height * width]);
-    let product = weight.reshape([1, out_channels, in_channels]).matmul(pixels);
-    product.reshape([batch, out_channels, height, width])
 }

@@ -1,0 +1,95 @@
+//! Tensors of burn's processor backend as slices.
+
+use crate::slices::attention;
+use burn::backend::{DispatchTensorKind, flex::FlexTensor};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
+use std::ops::Deref;
+
+/// Whether `tensor` is on the processor and in f32.
+pub fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let on_flex = match tensor.clone().into_dispatch().kind {
+        DispatchTensorKind::Flex(_) => true,
+        #[cfg(feature = "autodiff")]
+        DispatchTensorKind::Autodiff(inner) => matches!(*inner, DispatchTensorKind::Flex(_)),
+        #[allow(unreachable_patterns, reason = "whether there are others depends on burn's features")]
+        _ => false,
+    };
+    on_flex && tensor.dtype() == DType::F32
+}
+
+/// The numbers of a tensor one after another.
+pub struct Values(FlexTensor);
+
+impl Values {
+    /// Copies them if they lie otherwise.
+    pub fn new(tensor: FlexTensor) -> Self {
+        if tensor.as_slice::<f32>().is_some() { Self(tensor) } else { Self(tensor.to_contiguous()) }
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &Shape {
+        self.0.layout().shape()
+    }
+
+    /// The shape, of a known number of dimensions.
+    pub fn dims<const D: usize>(&self) -> [usize; D] {
+        self.shape().dims()
+    }
+}
+
+impl Deref for Values {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        self.0.as_slice().expect("numbers of a contiguous f32 tensor")
+    }
+}
+
+/// The numbers of a tensor `[batch, heads, length, channels]`, those of every row one after another.
+pub struct Rows(FlexTensor);
+
+impl Rows {
+    /// Copies them if they lie otherwise.
+    pub fn new(tensor: FlexTensor) -> Self {
+        let layout = tensor.layout();
+        let [.., channels]: [usize; 4] = layout.shape().dims();
+        let strides = layout.strides();
+        let together = strides[3] == 1 || channels == 1;
+        if together && strides.iter().all(|stride| *stride >= 0) {
+            Self(tensor)
+        } else {
+            Self(tensor.to_contiguous())
+        }
+    }
+
+    /// The shape.
+    pub fn dims(&self) -> [usize; 4] {
+        self.0.layout().shape().dims()
+    }
+
+    /// As the kernel takes them.
+    pub fn get(&self) -> attention::Rows<'_> {
+        let layout = self.0.layout();
+        let strides = [0, 1, 2].map(|i| layout.strides()[i].unsigned_abs());
+        attention::Rows { numbers: &self.0.storage()[layout.start_offset()..], strides }
+    }
+}
+
+/// A tensor of these numbers.
+pub fn tensor<const D: usize>(numbers: Vec<f32>, dims: [usize; D]) -> FlexTensor {
+    tensor_of(numbers, Shape::new(dims))
+}
+
+/// A tensor of these numbers, of any number of dimensions.
+pub fn tensor_of(numbers: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(numbers, shape))
+}
+
+/// The tensor with its numbers, and no others, one after another, to be changed; shared ones are copied then.
+pub fn in_place(tensor: FlexTensor) -> FlexTensor {
+    let layout = tensor.layout();
+    let whole = layout.is_contiguous()
+        && layout.start_offset() == 0
+        && tensor.storage::<f32>().len() == layout.num_elements();
+    if whole { tensor } else { tensor.to_contiguous() }
+}

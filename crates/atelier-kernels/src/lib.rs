@@ -1,0 +1,23 @@
+//! The operations in which diffusion models spend their time, made fast on processors.
+//!
+//! The functions here work on burn's tensors, with gradients. On burn's processor backend (Flex), in f32, they run the
+//! kernels of [`slices`], forward and backward; everywhere else they are composed of burn's own operations.
+
+#![recursion_limit = "256"]
+
+mod adamw;
+mod attention;
+mod conv2d;
+#[cfg(feature = "flex")]
+mod flex;
+mod geglu;
+mod group_norm;
+mod layer_norm;
+pub mod slices;
+
+pub use adamw::{AdamWState, AdamWStep, adamw, moving_average};
+pub use attention::attention;
+pub use conv2d::{Conv2dOptions, conv2d};
+pub use geglu::geglu;
+pub use group_norm::group_norm;
+pub use layer_norm::layer_norm;
