@@ -1,6 +1,6 @@
 //! Tensors of burn's processor backend as slices.
 
-use crate::slices::attention;
+use crate::slices::{attention, matrix::Matrix};
 use burn::backend::{DispatchTensorKind, flex::FlexTensor};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 use std::ops::Deref;
@@ -72,6 +72,29 @@ impl Rows {
         let layout = self.0.layout();
         let strides = [0, 1, 2].map(|i| layout.strides()[i].unsigned_abs());
         attention::Rows { numbers: &self.0.storage()[layout.start_offset()..], strides }
+    }
+}
+
+/// A matrix, wherever its numbers lie.
+pub struct Grid(FlexTensor);
+
+impl Grid {
+    /// Copies what lies backwards.
+    pub fn new(tensor: FlexTensor) -> Self {
+        let forwards = tensor.layout().strides().iter().all(|stride| *stride >= 0);
+        if forwards { Self(tensor) } else { Self(tensor.to_contiguous()) }
+    }
+
+    /// Rows and columns.
+    pub fn dims(&self) -> [usize; 2] {
+        self.0.layout().shape().dims()
+    }
+
+    /// As the kernel takes it.
+    pub fn get(&self) -> Matrix<'_> {
+        let layout = self.0.layout();
+        let [row, column] = [0, 1].map(|i| layout.strides()[i].unsigned_abs());
+        Matrix { numbers: &self.0.storage()[layout.start_offset()..], row, column }
     }
 }
 

@@ -13,6 +13,7 @@ mod flex;
 mod geglu;
 mod group_norm;
 mod layer_norm;
+mod linear;
 pub mod slices;
 
 pub use adamw::{AdamWState, AdamWStep, adamw, moving_average};
@@ -21,3 +22,16 @@ pub use conv2d::{Conv2dOptions, conv2d};
 pub use geglu::geglu;
 pub use group_norm::group_norm;
 pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use slices::threads::side_by_side;
+
+/// In how many parts a batch of `x`'s kind should be divided, which are computed [`side_by_side`]: more than one on the
+/// processor, where nothing needs gradients.
+pub fn parts_of_a_batch<const D: usize>(x: &burn::tensor::Tensor<D>) -> usize {
+    #[cfg(feature = "flex")]
+    if flex::has_kernels(x) && !x.is_autodiff() {
+        return slices::threads::count().clamp(1, x.dims()[0].max(1));
+    }
+    let _ = x;
+    1
+}

@@ -6,12 +6,12 @@
 //! `Learner`; ours goes on from any step, on any number of devices.
 
 use crate::{forward_passes::ForwardPasses, trainer::Task};
+use atelier_kernels::side_by_side;
 use burn::{
     module::{Module, ModuleMapper, Param, ParamId},
     optim::GradientsParams,
     tensor::{Device, Tensor, container::TensorContainer},
 };
-use std::thread;
 
 /// The devices of a run, the main one first, and what is frozen, on each of them.
 #[derive(Debug)]
@@ -80,9 +80,9 @@ impl<F: Module + Sync> Workers<F> {
         let mut batches = batches.into_iter();
         let work: Vec<(&Worker<F>, Vec<T::Batch>)> =
             self.workers.iter().map(|worker| (worker, batches.by_ref().take(of_each).collect())).collect();
-        let results = in_threads(work, |(worker, batches)| {
+        let results = side_by_side(work, |(worker, batches)| {
             let model = model.valid().to_device(&worker.device);
-            in_threads(batches, |batch| {
+            side_by_side(batches, |batch| {
                 let model = model.clone().train();
                 let mut passes = ForwardPasses::new(self.gradient_checkpointing);
                 let objective = task.objective(&model, &worker.frozen, batch, &mut passes);
@@ -97,21 +97,6 @@ impl<F: Module + Sync> Workers<F> {
         });
         results.into_iter().flatten().collect()
     }
-}
-
-/// `compute` of every item, in order; in a thread each where there are several.
-fn in_threads<I: Send, R: Send>(items: Vec<I>, compute: impl Fn(I) -> R + Sync) -> Vec<R> {
-    if items.len() < 2 {
-        return items.into_iter().map(compute).collect();
-    }
-    let compute = &compute;
-    thread::scope(|scope| {
-        let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || compute(item))).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    })
 }
 
 /// `module` with one tensor for parameters that are copies of each other.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig};
 use super::autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig};
+use super::batch_parts::in_parts;
 use super::{ConfigError, ModelConfig, ModelError};
 use crate::json;
 
@@ -179,6 +180,12 @@ impl Autoencoder {
     /// Pictures `[batch, 3, height, width]` in [-1, 1] to latents as the denoiser sees them, shifted and scaled. Where
     /// the encoder gives a distribution, its mean.
     pub fn encode(&self, pictures: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
+        in_parts(&pictures, |rows| {
+            self.encode_part(pictures.clone().narrow(0, rows.start, rows.len()), config)
+        })
+    }
+
+    fn encode_part(&self, pictures: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
         let latents = match (self, config) {
             (Self::Kl(model), AutoencoderConfig::Kl(config)) if is_large(&pictures, config.tile()) => {
                 model.encode_tiled(&pictures, config).mean
@@ -191,6 +198,10 @@ impl Autoencoder {
 
     /// Latents as the denoiser sees them to pictures `[batch, 3, height, width]` in [-1, 1].
     pub fn decode(&self, latents: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
+        in_parts(&latents, |rows| self.decode_part(latents.clone().narrow(0, rows.start, rows.len()), config))
+    }
+
+    fn decode_part(&self, latents: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
         let latents = config.denormalized(latents);
         let pictures = match (self, config) {
             (Self::Kl(model), AutoencoderConfig::Kl(config))

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::class_name;
+use super::batch_parts::in_parts;
 #[cfg(feature = "autodiff")]
 use super::gradient_checkpointing::{CheckpointedPass, DenoiserInput};
 use super::layers::{Adaptable, LayerMut};
@@ -171,10 +172,19 @@ impl Denoiser {
         timesteps: Tensor<1>,
         prompt: impl Into<PromptEmbeddings>,
     ) -> Tensor<4> {
+        let prompt = prompt.into();
+        in_parts(&sample, |rows| {
+            let (first, count) = (rows.start, rows.len());
+            let timesteps = timesteps.clone().narrow(0, first, count);
+            self.forward_part(sample.clone().narrow(0, first, count), timesteps, prompt.rows_of(rows))
+        })
+    }
+
+    fn forward_part(&self, sample: Tensor<4>, timesteps: Tensor<1>, prompt: PromptEmbeddings) -> Tensor<4> {
         match self {
             Self::Unet(unet) => unet.forward(sample, timesteps, prompt),
-            Self::Flux(transformer) => transformer.forward(sample, timesteps, prompt.into()),
-            Self::Sd3(transformer) => transformer.forward(sample, timesteps, prompt.into()),
+            Self::Flux(transformer) => transformer.forward(sample, timesteps, prompt),
+            Self::Sd3(transformer) => transformer.forward(sample, timesteps, prompt),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod attention;
 pub mod autoencoder;
 pub mod autoencoder_kl;
 pub mod autoencoder_tiny;
+mod batch_parts;
 pub mod clip_text;
 pub mod config;
 mod config_checks;

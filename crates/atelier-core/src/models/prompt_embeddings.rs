@@ -51,6 +51,19 @@ impl PromptEmbeddings {
         }
     }
 
+    /// Some of the rows.
+    #[must_use]
+    pub fn rows_of(&self, rows: core::ops::Range<usize>) -> Self {
+        let (first, count) = (rows.start, rows.len());
+        let vector = |vector: &Tensor<2>| vector.clone().narrow(0, first, count);
+        Self {
+            prompt_embeds: self.prompt_embeds.clone().narrow(0, first, count),
+            pooled_prompt_embeds: self.pooled_prompt_embeds.as_ref().map(vector),
+            time_ids: self.time_ids.as_ref().map(vector),
+            guidance: self.guidance.clone().map(|guidance| guidance.narrow(0, first, count)),
+        }
+    }
+
     /// A single row, `rows` times.
     #[must_use]
     pub fn expand(self, rows: usize) -> Self {

@@ -1,6 +1,7 @@
+use atelier_kernels::linear;
 use burn::module::{Module, Param};
 use burn::nn;
-use burn::tensor::{Device, Tensor, module::linear};
+use burn::tensor::{Device, Tensor};
 
 /// Makes a [`Linear`]; by default with a bias, and initialised as PyTorch does.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ Needs torch 2 and diffusers 0.42; with onnx, onnxscript and onnxruntime, ONNX Ru
 gradients. All use all cores, in f32. PyTorch runs twice, as it comes and with glibc told to keep its pages, and the faster
 of both counts.
 
-    python crates/atelier-cli/benches/against_others.py
-    python crates/atelier-cli/benches/against_others.py --rows forward --rounds 9
+    python crates/atelier-core/benches/against_others.py
+    python crates/atelier-core/benches/against_others.py --rows forward --rounds 9
 """
 
 import argparse

@@ -7,8 +7,10 @@ use atelier_core::{
     models::{autoencoder::Autoencoder, denoiser::Denoiser, prompt_embeddings::PromptEmbeddings},
     pipeline::Pipeline,
 };
+use atelier_kernels::side_by_side;
 use burn::{
     module::Module,
+    optim::{GradientsAccumulator, GradientsParams},
     tensor::{Device, Distribution, Tensor},
 };
 use serde::Deserialize;
@@ -77,13 +79,20 @@ fn forward(model: &Denoiser, sample: Tensor<4>, timesteps: &Tensor<1>, prompt: &
 }
 
 fn gradients(model: &Denoiser, batch: usize, size: usize, device: &Device) -> f64 {
-    let model = model.clone().train();
-    let sample = random([batch, 4, size / 4, size / 4], device).autodiff();
-    let timesteps = Tensor::<1>::full([batch], 500.0, device).autodiff();
-    let prompt: PromptEmbeddings = random([batch, 77, 128], device).autodiff().into();
+    let mut sum = GradientsAccumulator::new();
+    // In two parts where there are two pictures, as a training run does.
+    let parts = vec![batch.div_ceil(2); 1 + usize::from(batch > 1)];
     median(|| {
-        let output = model.forward(sample.clone(), timesteps.clone(), prompt.clone());
-        output.square().mean().backward();
+        side_by_side(parts.clone(), |batch| {
+            let model = model.clone().train();
+            let sample = random([batch, 4, size / 4, size / 4], device).autodiff();
+            let timesteps = Tensor::<1>::full([batch], 500.0, device).autodiff();
+            let prompt: PromptEmbeddings = random([batch, 77, 128], device).autodiff().into();
+            let gradients = model.forward(sample, timesteps, prompt).square().mean().backward();
+            GradientsParams::from_grads(gradients, &model)
+        })
+        .into_iter()
+        .for_each(|gradients| sum.accumulate(model, gradients));
     })
 }
 
