@@ -9,7 +9,7 @@ use atelier_core::{
     lora::{LoraAdapter, LoraConfig},
     models::{
         denoiser::{Denoiser, DenoiserConfig},
-        gradient_checkpointing::DenoiserInput,
+        gradient_checkpointing::{CheckpointedPass, DenoiserInput},
         prompt_embeddings::PromptEmbeddings,
     },
     noise::NoiseSource,
@@ -68,20 +68,23 @@ impl Collected {
     }
 }
 
+/// A pass without gradients, and what gives them.
+type Pass = (Tensor<4>, CheckpointedPass);
+
 /// The gradients of the loss `mean(prediction^2)` with respect to `trained`, of which `model` makes a denoiser for each pass:
-/// blocks kept, and blocks computed again.
+/// blocks kept, and blocks computed again by `checkpointed`.
 ///
 /// 1e-5 of a tensor's largest value: sums in f32 in another order. burn's operations with gradients differ from those
 /// without in the last bit as well.
 fn assert_same<M: Module>(
     trained: &M,
     model: impl Fn() -> Denoiser,
-    frozen: &Denoiser,
+    checkpointed: impl Fn(Denoiser, DenoiserInput) -> Pass,
     input: DenoiserInput,
 ) {
     let DenoiserInput { sample, timesteps, prompt } = input.clone();
     let kept = model().forward(sample.autodiff(), timesteps.autodiff(), prompt.autodiff());
-    let (prediction, pass) = model().forward_checkpointed(frozen, input).expect("a UNet");
+    let (prediction, pass) = checkpointed(model(), input);
     support::assert_close_within(prediction.clone(), kept.clone().inner(), 1e-5);
     let mut expected = Collected::default();
     expected.add(trained, kept.square().mean().backward());
@@ -92,11 +95,15 @@ fn assert_same<M: Module>(
     let gradient = prediction.grad_remove(&mut gradients).expect("a gradient");
     pass.backward(gradient, &mut |gradients| found.add(trained, gradients));
 
+    assert_same_gradients(trained, &found, &expected);
+}
+
+fn assert_same_gradients<M: Module>(trained: &M, found: &Collected, expected: &Collected) {
     let count = trained.num_params();
     assert_eq!(found.0.values().map(Vec::len).sum::<usize>(), count, "every parameter gets a gradient");
-    for (id, expected) in expected.0 {
+    for (id, expected) in &expected.0 {
         let scale = expected.iter().fold(0.0, |max, value| f32::max(max, value.abs()));
-        for (found, expected) in found.0[&id].iter().zip(&expected) {
+        for (found, expected) in found.0[id].iter().zip(expected) {
             assert!((found - expected).abs() <= 1e-5 * scale.max(1e-3), "{found} is not {expected}");
         }
     }
@@ -108,12 +115,14 @@ fn gradients_of_whole_denoisers_are_the_same() {
         let fixture = Fixture::open(name);
         let frozen = denoiser(&fixture);
         let model = frozen.clone().train();
-        assert_same(&model, || model.clone(), &frozen, input(&fixture, with_sizes));
+        let checkpointed =
+            |model: Denoiser, input| model.forward_checkpointed(&frozen, input).expect("a UNet");
+        assert_same(&model, || model.clone(), checkpointed, input(&fixture, with_sizes));
     }
 }
 
 #[test]
-fn gradients_of_adapters_are_the_same() {
+fn gradients_of_adapters_are_the_same_and_so_is_what_they_share_with_their_base() {
     struct Fill(NoiseSource);
     impl ModuleMapper for Fill {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -127,7 +136,7 @@ fn gradients_of_adapters_are_the_same() {
     let fixture = Fixture::open("unet_linear");
     let base = denoiser(&fixture);
     // Without the first layers, in which nothing is left to do then, and with them.
-    for targets in [&["to_q", "to_k", "conv2"][..], &["conv_in", "linear_1", "to_out.0"]] {
+    for targets in [&["to_q", "to_k"][..], &["to_q", "conv2"], &["conv_in", "linear_1", "to_out.0"]] {
         let target_modules = targets.iter().copied().map(str::to_owned).collect();
         let config = LoraConfig { rank: 2, alpha: 2.0, target_modules, dropout: 0.0 };
         let mut noise = NoiseSource::new(1);
@@ -135,6 +144,27 @@ fn gradients_of_adapters_are_the_same() {
         let adapter = adapter.map(&mut Fill(noise)).train();
         let model = || adapter.attach(&base.clone().train().no_grad(), 1.0).unwrap();
         let frozen = adapter.valid().attach(&base, 1.0).unwrap();
-        assert_same(&adapter, model, &frozen, input(&fixture, false));
+        let input = input(&fixture, false);
+        let checkpointed =
+            |model: Denoiser, input| model.forward_checkpointed(&frozen, input).expect("a UNet");
+        assert_same(&adapter, model, checkpointed, input.clone());
+
+        let DenoiserInput { sample, timesteps, prompt } = input.clone();
+        let reference = base.forward(sample.clone(), timesteps.clone(), prompt.clone());
+        let beside = |model: Denoiser, input| {
+            let (prediction, pass, beside) =
+                model.forward_checkpointed_beside(&frozen, &base, input).expect("a UNet");
+            support::assert_close_within(beside, reference.clone(), 1e-5);
+            (prediction, pass)
+        };
+        assert_same(&adapter, model, beside, input.clone());
+
+        let (prediction, beside) = model().forward_beside(&base, input);
+        support::assert_close_within(beside, reference.clone(), 1e-5);
+        let [mut found, mut expected] = [(); 2].map(|()| Collected::default());
+        found.add(&adapter, prediction.square().mean().backward());
+        let alone = model().forward(sample.autodiff(), timesteps.autodiff(), prompt.autodiff());
+        expected.add(&adapter, alone.square().mean().backward());
+        assert_same_gradients(&adapter, &found, &expected);
     }
 }

@@ -1,6 +1,6 @@
 //! Tensors of burn's processor backend as slices.
 
-use crate::slices::{attention, matrix::Matrix};
+use crate::slices::{attention, matrix::Matrix, scratch::give};
 use burn::backend::{DispatchTensorKind, flex::FlexTensor};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 use std::ops::Deref;
@@ -35,6 +35,28 @@ impl Values {
     pub fn dims<const D: usize>(&self) -> [usize; D] {
         self.shape().dims()
     }
+}
+
+impl Drop for Values {
+    /// Keeps the memory for other tensors, if this was the last one of its numbers.
+    fn drop(&mut self) {
+        recycle(std::mem::replace(&mut self.0, empty()));
+    }
+}
+
+fn recycle(tensor: FlexTensor) {
+    if tensor.is_unique()
+        && tensor.dtype() == DType::F32
+        && is_whole(&tensor)
+        && let Ok(buffer) = tensor.into_data().try_into_vec()
+    {
+        give(buffer);
+    }
+}
+
+/// A tensor of no numbers.
+fn empty() -> FlexTensor {
+    tensor(Vec::new(), [0])
 }
 
 impl Deref for Values {
@@ -110,9 +132,13 @@ pub fn tensor_of(numbers: Vec<f32>, shape: Shape) -> FlexTensor {
 
 /// The tensor with its numbers, and no others, one after another, to be changed; shared ones are copied then.
 pub fn in_place(tensor: FlexTensor) -> FlexTensor {
+    if is_whole(&tensor) { tensor } else { tensor.to_contiguous() }
+}
+
+/// Whether the tensor has all numbers of its memory, in their order.
+fn is_whole(tensor: &FlexTensor) -> bool {
     let layout = tensor.layout();
-    let whole = layout.is_contiguous()
+    layout.is_contiguous()
         && layout.start_offset() == 0
-        && tensor.storage::<f32>().len() == layout.num_elements();
-    if whole { tensor } else { tensor.to_contiguous() }
+        && tensor.storage::<f32>().len() == layout.num_elements()
 }

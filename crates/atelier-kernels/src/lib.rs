@@ -25,13 +25,13 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use slices::threads::side_by_side;
 
-/// In how many parts a batch of `x`'s kind should be divided, which are computed [`side_by_side`]: more than one on the
-/// processor, where nothing needs gradients.
-pub fn parts_of_a_batch<const D: usize>(x: &burn::tensor::Tensor<D>) -> usize {
+/// In how many parts a batch of `x`'s kind should be divided, which are computed [`side_by_side`]: none where a device does
+/// all at once, or where gradients are needed.
+pub fn parts_of_a_batch<const D: usize>(x: &burn::tensor::Tensor<D>) -> Option<usize> {
     #[cfg(feature = "flex")]
     if flex::has_kernels(x) && !x.is_autodiff() {
-        return slices::threads::count().clamp(1, x.dims()[0].max(1));
+        return Some(slices::threads::count());
     }
     let _ = x;
-    1
+    None
 }

@@ -43,7 +43,36 @@ impl ForwardPasses {
             let DenoiserInput { sample, timesteps, prompt } = input;
             return denoiser.forward(sample.autodiff(), timesteps.autodiff(), prompt.autodiff());
         };
-        // The graph of the loss ends here; the pass goes on with the gradient of this leaf.
+        self.leaf(prediction, pass)
+    }
+
+    /// As [`Self::predict`], and the prediction of `base` itself, without gradients; what both compute alike is computed
+    /// once.
+    pub fn predict_beside(
+        &mut self,
+        model: &TrainedDenoiser,
+        base: &Denoiser,
+        dropout: Option<Dropout>,
+        input: DenoiserInput,
+    ) -> (Tensor<4>, Tensor<4>) {
+        if let TrainedDenoiser::Whole(_) = model {
+            let DenoiserInput { sample, timesteps, prompt } = input.clone();
+            let reference = base.forward(sample, timesteps, prompt);
+            return (self.predict(model, base, dropout, input), reference);
+        }
+        let denoiser = model.denoiser(base, dropout);
+        if self.gradient_checkpointing {
+            let frozen = model.valid().denoiser(base, dropout);
+            let passes = denoiser.forward_checkpointed_beside(&frozen, base, input.clone());
+            if let Some((prediction, pass, reference)) = passes {
+                return (self.leaf(prediction, pass), reference);
+            }
+        }
+        denoiser.forward_beside(base, input)
+    }
+
+    /// The graph of the loss ends here; the pass goes on with the gradient of this leaf.
+    fn leaf(&mut self, prediction: Tensor<4>, pass: CheckpointedPass) -> Tensor<4> {
         let prediction = prediction.autodiff().require_grad();
         self.checkpointed.push((prediction.clone(), pass));
         prediction

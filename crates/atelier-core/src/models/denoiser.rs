@@ -11,6 +11,8 @@ use super::layers::{Adaptable, LayerMut};
 use super::prompt_embeddings::PromptEmbeddings;
 use super::transformer_flux::{self, FluxTransformer2DModel, FluxTransformer2DModelConfig};
 use super::transformer_sd3::{SD3Transformer2DModel, SD3Transformer2DModelConfig};
+#[cfg(feature = "autodiff")]
+use super::unet_2d_condition::Beginning;
 use super::unet_2d_condition::{AdditionEmbedType, UNet2DConditionModel, UNet2DConditionModelConfig};
 use super::{ConfigError, ModelConfig, ModelError};
 
@@ -203,9 +205,66 @@ impl Denoiser {
         input: DenoiserInput,
     ) -> Option<(Tensor<4>, CheckpointedPass)> {
         match (self, frozen) {
-            (Self::Unet(model), Self::Unet(frozen)) => Some(CheckpointedPass::forward(model, frozen, input)),
+            (Self::Unet(model), Self::Unet(frozen)) => {
+                Some(CheckpointedPass::forward(model, frozen, input, None))
+            }
             _ => None,
         }
+    }
+
+    /// The predictions of `self`, an adapter on `base`, with gradients, and of `base`, without. What comes before the first
+    /// adapted layer is the same for both and computed once. `input` is without gradients, as `base` is.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    #[cfg(feature = "autodiff")]
+    pub fn forward_beside(&self, base: &Self, input: DenoiserInput) -> (Tensor<4>, Tensor<4>) {
+        let shared = self.shared_beginning(base, &input);
+        let DenoiserInput { sample, timesteps, prompt } = input;
+        if let (Self::Unet(model), Some((base, beginning))) = (self, shared) {
+            let reference = base.finish(beginning.clone(), &prompt.prompt_embeds);
+            return (model.finish(beginning.autodiff(), &prompt.prompt_embeds.autodiff()), reference);
+        }
+        let reference = base.forward(sample.clone(), timesteps.clone(), prompt.clone());
+        (self.forward(sample.autodiff(), timesteps.autodiff(), prompt.autodiff()), reference)
+    }
+
+    /// As [`Self::forward_beside`], with what gives the gradients of `self` later, and as [`Self::forward_checkpointed`].
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    #[cfg(feature = "autodiff")]
+    pub fn forward_checkpointed_beside(
+        &self,
+        frozen: &Self,
+        base: &Self,
+        input: DenoiserInput,
+    ) -> Option<(Tensor<4>, CheckpointedPass, Tensor<4>)> {
+        let (Self::Unet(model), Self::Unet(frozen)) = (self, frozen) else { return None };
+        let (reference, beginning) = match self.shared_beginning(base, &input) {
+            Some((base, beginning)) => {
+                (base.finish(beginning.clone(), &input.prompt.prompt_embeds), Some(beginning))
+            }
+            None => {
+                let DenoiserInput { sample, timesteps, prompt } = input.clone();
+                (base.forward(sample, timesteps, prompt), None)
+            }
+        };
+        let (prediction, pass) = CheckpointedPass::forward(model, frozen, input, beginning);
+        Some((prediction, pass, reference))
+    }
+
+    /// What `base` and `self`, an adapter on it, compute alike.
+    #[cfg(feature = "autodiff")]
+    fn shared_beginning<'a>(
+        &self,
+        base: &'a Self,
+        input: &DenoiserInput,
+    ) -> Option<(&'a UNet2DConditionModel, Beginning)> {
+        let (Self::Unet(model), Self::Unet(base)) = (self, base) else { return None };
+        let segments = model.unadapted_segments()?;
+        let DenoiserInput { sample, timesteps, prompt } = input;
+        Some((base, base.begin(sample.clone(), timesteps.clone(), prompt, segments)))
     }
 }
 

@@ -10,7 +10,7 @@
 use burn::tensor::{Gradients, Tensor};
 
 use super::prompt_embeddings::PromptEmbeddings;
-use super::unet_2d_condition::UNet2DConditionModel;
+use super::unet_2d_condition::{Beginning, UNet2DConditionModel};
 use super::unet_2d_segments::SegmentInput;
 
 /// What a denoiser reads, without gradients: see [`Denoiser::forward`](super::denoiser::Denoiser::forward).
@@ -31,36 +31,38 @@ pub struct CheckpointedPass {
     input: DenoiserInput,
     temb: Tensor<2>,
     segments: Vec<SegmentInput>,
+    /// How many segments come before these, where nothing up to there is trained.
+    first: Option<usize>,
     last: Tensor<4>,
 }
 
 impl CheckpointedPass {
-    /// See [`Denoiser::forward_checkpointed`](super::denoiser::Denoiser::forward_checkpointed).
+    /// See [`Denoiser::forward_checkpointed`](super::denoiser::Denoiser::forward_checkpointed). The pass goes on from
+    /// `beginning`, in which nothing is trained.
     pub(super) fn forward(
         model: &UNet2DConditionModel,
         frozen: &UNet2DConditionModel,
         input: DenoiserInput,
+        beginning: Option<Beginning>,
     ) -> (Tensor<4>, Self) {
-        let temb = frozen.activated_temb(input.timesteps.clone(), &input.prompt);
-        let mut x = frozen.head(input.sample.clone());
-        let mut skips = vec![x.clone()];
+        let first = beginning.as_ref().map(|beginning| beginning.segments);
+        let begin = || frozen.begin(input.sample.clone(), input.timesteps.clone(), &input.prompt, 0);
+        let mut pass = beginning.unwrap_or_else(begin);
         let mut segments = Vec::new();
-        for segment in frozen.segments() {
-            let read = segment.input(x, &mut skips);
-            segments.push(read.clone());
-            x = segment.forward(read, &temb, &input.prompt.prompt_embeds);
-            if segment.gives_skip() {
-                skips.push(x.clone());
-            }
+        for segment in frozen.segments().skip(pass.segments) {
+            segments.push(segment.input(pass.x.clone(), &mut pass.skips.clone()));
+            pass = pass.step(segment, &input.prompt.prompt_embeds);
         }
+        let Beginning { temb, x, .. } = pass;
         let prediction = frozen.tail(x.clone());
-        (prediction, Self { model: model.clone(), input, temb, segments, last: x })
+        (prediction, Self { model: model.clone(), input, temb, segments, first, last: x })
     }
 
     /// Gives `collect` the gradients of one part of the model after another, where `gradient` is that of the prediction.
     /// The prompt gets none.
     pub fn backward(self, gradient: Tensor<4>, collect: &mut dyn FnMut(Gradients)) {
-        let Self { model, input: DenoiserInput { sample, timesteps, prompt }, temb, segments, last } = self;
+        let Self { model, input, temb, segments, first, last } = self;
+        let DenoiserInput { sample, timesteps, prompt } = input;
         let last = leaf(last);
         let mut gradients = with_gradient(model.tail(last.clone()), gradient).backward();
         let mut gradient = take(&last, &mut gradients);
@@ -69,7 +71,7 @@ impl CheckpointedPass {
         let context = prompt.prompt_embeds.clone().autodiff();
         let mut skip_gradients: Vec<Tensor<4>> = Vec::new();
         let mut temb_gradient = temb.zeros_like();
-        let parts: Vec<_> = model.segments().collect();
+        let parts: Vec<_> = model.segments().skip(first.unwrap_or(0)).collect();
         for (segment, SegmentInput { x, skip, size }) in parts.into_iter().zip(segments).rev() {
             if segment.gives_skip() {
                 gradient = skip_gradients.pop().into_iter().fold(gradient, |sum, skip| sum + skip);
@@ -86,6 +88,9 @@ impl CheckpointedPass {
             collect(gradients);
         }
 
+        if first.is_some() {
+            return;
+        }
         // The first skip connection is what the first segment reads.
         let gradient = skip_gradients.pop().into_iter().fold(gradient, |sum, skip| sum + skip);
         let x = with_gradient(model.head(sample.autodiff()), gradient);

@@ -6,7 +6,7 @@ use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::attention::BasicTransformerBlock;
-use super::layers::{Adaptable, Conv2d, Conv2dConfig, LayerMut, Linear, LinearConfig, adaptable};
+use super::layers::{Adaptable, Conv2d, Conv2dConfig, LayerMut, Linear, LinearConfig, adaptable, is_adapted};
 
 /// The shape of a [`Transformer2DModel`].
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,16 @@ impl Transformer2DModel {
             Projection::Linear(linear) => linear.forward(to_sequence(normed)),
             Projection::Conv(conv) => to_sequence(conv.forward(normed)),
         }
+    }
+
+    /// Whether an adapter sits on [`Self::proj_in`].
+    pub(super) fn is_adapted_before_blocks(&self) -> bool {
+        is_adapted(&self.proj_in)
+    }
+
+    /// Whether an adapter sits on [`Self::proj_out`].
+    pub(super) fn is_adapted_after_blocks(&self) -> bool {
+        is_adapted(&self.proj_out)
     }
 
     /// The blocks in order.

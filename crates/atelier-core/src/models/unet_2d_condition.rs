@@ -13,7 +13,7 @@ use super::config_checks::{
     check_other_keys,
 };
 use super::embeddings::{TimestepEmbedding, Timesteps};
-use super::layers::{Adaptable, Conv2d, LayerMut, adaptable};
+use super::layers::{Adaptable, Conv2d, LayerMut, adaptable, is_adapted};
 use super::prompt_embeddings::PromptEmbeddings;
 use super::resampling::conv_3x3;
 use super::resnet::ResnetOptions;
@@ -443,6 +443,43 @@ impl Adaptable for AddEmbedding {
     }
 }
 
+/// What the layers and segments at the beginning of a UNet made of an input.
+#[derive(Debug, Clone)]
+pub(super) struct Beginning {
+    /// The embedding, as [`UNet2DConditionModel::activated_temb`] gives it.
+    pub temb: Tensor<2>,
+    /// The result of the last segment.
+    pub x: Tensor<4>,
+    /// Skip connections that have not been taken.
+    pub skips: Vec<Tensor<4>>,
+    /// How many segments.
+    pub segments: usize,
+}
+
+impl Beginning {
+    /// Goes through one more segment.
+    pub fn step(mut self, segment: Segment<'_>, context: &Tensor<3>) -> Self {
+        let input = segment.input(self.x, &mut self.skips);
+        self.x = segment.forward(input, &self.temb, context);
+        self.segments += 1;
+        if segment.gives_skip() {
+            self.skips.push(self.x.clone());
+        }
+        self
+    }
+
+    /// The same values for a model in training.
+    #[cfg(feature = "autodiff")]
+    pub fn autodiff(self) -> Self {
+        Self {
+            temb: self.temb.autodiff(),
+            x: self.x.autodiff(),
+            skips: self.skips.into_iter().map(Tensor::autodiff).collect(),
+            segments: self.segments,
+        }
+    }
+}
+
 /// Predicts the noise (or the velocity) in noisy latents, given a timestep and text states
 /// (`diffusers.models.unets.unet_2d_condition.UNet2DConditionModel`).
 #[derive(Module, Debug)]
@@ -487,17 +524,37 @@ impl UNet2DConditionModel {
         prompt: impl Into<PromptEmbeddings>,
     ) -> Tensor<4> {
         let prompt = prompt.into();
-        let temb = self.activated_temb(timesteps, &prompt);
-        let context = prompt.prompt_embeds;
-        let mut x = self.head(sample);
-        let mut skips = vec![x.clone()];
-        for segment in self.segments() {
-            x = segment.forward(segment.input(x, &mut skips), &temb, &context);
-            if segment.gives_skip() {
-                skips.push(x.clone());
-            }
-        }
-        self.tail(x)
+        self.finish(self.begin(sample, timesteps, &prompt, 0), &prompt.prompt_embeds)
+    }
+
+    /// What stands before and after the first `segments` of [`Self::segments`].
+    pub(super) fn begin(
+        &self,
+        sample: Tensor<4>,
+        timesteps: Tensor<1>,
+        prompt: &PromptEmbeddings,
+        segments: usize,
+    ) -> Beginning {
+        let temb = self.activated_temb(timesteps, prompt);
+        let x = self.head(sample);
+        let beginning = Beginning { temb, skips: vec![x.clone()], x, segments: 0 };
+        let context = &prompt.prompt_embeds;
+        self.segments().take(segments).fold(beginning, |pass, segment| pass.step(segment, context))
+    }
+
+    /// The prediction that goes on from `beginning`, with text states `context`.
+    pub(super) fn finish(&self, beginning: Beginning, context: &Tensor<3>) -> Tensor<4> {
+        let rest = self.segments().skip(beginning.segments);
+        self.tail(rest.fold(beginning, |pass, segment| pass.step(segment, context)).x)
+    }
+
+    /// In how many of the first segments this model computes what it would compute without its adapter; none if not even the
+    /// embeddings are the same.
+    pub(super) fn unadapted_segments(&self) -> Option<usize> {
+        let adapted = is_adapted(&self.conv_in)
+            || is_adapted(&self.time_embedding)
+            || self.add_embedding.as_ref().is_some_and(is_adapted);
+        (!adapted).then(|| self.segments().take_while(|segment| !segment.is_adapted()).count())
     }
 
     /// The embedding of timesteps, and of the prompt where the model takes that, after the activation:

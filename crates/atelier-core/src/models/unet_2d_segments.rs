@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::attention::BasicTransformerBlock;
+use super::layers::is_adapted;
 use super::resampling::{Downsample2D, Upsample2D};
 use super::resnet::ResnetBlock2D;
 use super::transformer_2d::Transformer2DModel;
@@ -86,6 +87,18 @@ impl<'a> Segment<'a> {
     /// The end of a stage on the way up.
     pub fn upsample(upsampler: &'a Upsample2D) -> Self {
         Self::new(Part::Upsample(upsampler))
+    }
+
+    /// Whether an adapter sits on one of the segment's layers.
+    pub fn is_adapted(&self) -> bool {
+        match self.part {
+            Part::Resnet(resnet) => is_adapted(resnet),
+            Part::ProjIn(transformer) => transformer.is_adapted_before_blocks(),
+            Part::Transformer(block) => is_adapted(block),
+            Part::ProjOut(transformer) => transformer.is_adapted_after_blocks(),
+            Part::Downsample(downsampler) => is_adapted(downsampler),
+            Part::Upsample(upsampler) => is_adapted(upsampler),
+        }
     }
 
     /// Whether the result is put on the stack, too.

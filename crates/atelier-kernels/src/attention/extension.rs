@@ -2,6 +2,7 @@
 
 use crate::flex::{Rows, tensor};
 use crate::slices::attention::{self as kernel, AttentionShape};
+use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
@@ -37,8 +38,8 @@ impl AttentionBackend for Flex {
 fn forward(inputs: [Rows; 3], scale: f64) -> (FloatTensor<Flex>, Vec<f32>) {
     let shape = shape(&inputs, scale);
     let AttentionShape { batch, heads, queries, value_channels, .. } = shape;
-    let mut output = vec![0.0; batch * queries * heads * value_channels];
-    let mut logarithms = vec![0.0; batch * heads * queries];
+    let mut output = take(batch * queries * heads * value_channels);
+    let mut logarithms = take(batch * heads * queries);
     kernel::attention(&shape, inputs.each_ref().map(Rows::get), &mut output, &mut logarithms);
     (tensor(output, [batch, queries, heads, value_channels]), logarithms)
 }
@@ -111,7 +112,7 @@ mod gradients {
             let gradient = Values::new(gradients.consume::<Flex>(&operation.node));
             let output = Values::new(output);
             let shape = shape(&inputs, scale);
-            let mut results = inputs.each_ref().map(|input| vec![0.0; input.dims().iter().product()]);
+            let mut results = inputs.each_ref().map(|input| take(input.dims().iter().product()));
             let interleaved = |numbers| {
                 kernel::Rows::interleaved(numbers, shape.queries, shape.heads, shape.value_channels)
             };

@@ -3,6 +3,7 @@
 use super::Conv2dOptions;
 use crate::flex::{Values, tensor};
 use crate::slices::conv2d::{self as kernel, Conv2dShape};
+use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
@@ -68,7 +69,10 @@ fn forward(x: Primitive, weight: Primitive, bias: Option<Primitive>, options: Co
             shape.kernel, shape.size, shape.padding
         );
     };
-    let mut output = vec![0.0; shape.batch * shape.out_channels * height * width];
+    let mut output = take(shape.batch * shape.out_channels * height * width);
+    if shape.in_channels == 0 {
+        output.fill(0.0);
+    }
     kernel::conv2d(&shape, &x, &weight, bias.as_deref(), &mut output);
     tensor(output, [shape.batch, shape.out_channels, height, width])
 }
@@ -178,18 +182,18 @@ mod gradients {
             let Conv2dShape { batch, in_channels, out_channels, size: [height, width], kernel, .. } = shape;
             let mut parents = operation.parents.into_iter();
             if let (Some(node), Some(weight)) = (parents.next().flatten(), weight) {
-                let mut result = vec![0.0; batch * in_channels * height * width];
+                let mut result = take(batch * in_channels * height * width);
                 kernel::conv2d_input_gradient(&shape, &gradient, &weight, &mut result);
                 gradients.register::<Flex>(node.id, tensor(result, [batch, in_channels, height, width]));
             }
             if let (Some(node), Some(x)) = (parents.next().flatten(), x) {
                 let dims = [out_channels, in_channels, kernel[0], kernel[1]];
-                let mut result = vec![0.0; dims.iter().product()];
+                let mut result = take(dims.iter().product());
                 kernel::conv2d_weight_gradient(&shape, &x, &gradient, &mut result);
                 gradients.register::<Flex>(node.id, tensor(result, dims));
             }
             if let Some(node) = parents.next().flatten() {
-                let mut result = vec![0.0; out_channels];
+                let mut result = take(out_channels);
                 kernel::conv2d_bias_gradient(&shape, &gradient, &mut result);
                 gradients.register::<Flex>(node.id, tensor(result, [out_channels]));
             }

@@ -2,6 +2,7 @@
 
 use crate::flex::{Values, tensor_of};
 use crate::slices::geglu as kernel;
+use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 
@@ -28,7 +29,7 @@ impl GegluBackend for Flex {
         let channels = channels(&shape);
         let last = shape.num_dims() - 1;
         shape[last] = channels;
-        let mut output = vec![0.0; projected.len() / 2];
+        let mut output = take(projected.len() / 2);
         kernel::geglu(channels, &projected, &mut output);
         tensor_of(output, shape)
     }
@@ -75,7 +76,7 @@ mod gradients {
             let gradient = Values::new(gradients.consume::<Flex>(&operation.node));
             let [parent] = operation.parents;
             if let Some(node) = parent {
-                let mut result = vec![0.0; projected.len()];
+                let mut result = take(projected.len());
                 kernel::geglu_gradient(channels(projected.shape()), &projected, &gradient, &mut result);
                 gradients.register::<Flex>(node.id, tensor_of(result, projected.shape().clone()));
             }

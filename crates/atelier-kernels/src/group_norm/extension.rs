@@ -3,6 +3,7 @@
 use super::GroupNormOptions;
 use crate::flex::{Values, tensor};
 use crate::slices::group_norm::{self as kernel, Affine, GroupNormShape};
+use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
@@ -37,7 +38,7 @@ impl GroupNormBackend for Flex {
     ) -> FloatTensor<Self> {
         let (x, scale, shift) = (Values::new(x), Values::new(scale), Values::new(shift));
         let shape = shape(x.dims(), options);
-        let mut output = vec![0.0; x.len()];
+        let mut output = take(x.len());
         kernel::group_norm(&shape, &x, Affine { scale: &scale, shift: &shift }, &mut output);
         tensor(output, x.dims::<4>())
     }
@@ -112,8 +113,8 @@ mod gradients {
             let gradient = Values::new(gradients.consume::<Flex>(&operation.node));
             let dims = x.dims::<4>();
             let shape = shape(dims, options);
-            let mut input = vec![0.0; x.len()];
-            let (mut of_scale, mut of_shift) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
+            let mut input = take(x.len());
+            let (mut of_scale, mut of_shift) = (take(shape.channels), take(shape.channels));
             let results =
                 GroupNormGradients { input: &mut input, scale: &mut of_scale, shift: &mut of_shift };
             kernel::group_norm_gradients(

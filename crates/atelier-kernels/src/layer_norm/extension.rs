@@ -2,6 +2,7 @@
 
 use crate::flex::{Values, tensor_of};
 use crate::slices::layer_norm::{self as kernel, LayerNorm};
+use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
@@ -38,7 +39,7 @@ impl LayerNormBackend for Flex {
         let last = x.shape()[x.shape().num_dims() - 1];
         assert_eq!(last, scale.len(), "a layer norm of {} channels got {last}", scale.len());
         let norm = LayerNorm { scale: &scale, shift: &shift, epsilon: epsilon as f32 };
-        let mut output = vec![0.0; x.len()];
+        let mut output = take(x.len());
         kernel::layer_norm(norm, &x, &mut output);
         tensor_of(output, x.shape().clone())
     }
@@ -96,8 +97,8 @@ mod gradients {
             let gradient = Values::new(gradients.consume::<Flex>(&operation.node));
             // The summands have no part in the gradients.
             let norm = LayerNorm { scale: &scale, shift: &scale, epsilon: epsilon as f32 };
-            let mut input = vec![0.0; x.len()];
-            let (mut of_scale, mut of_shift) = (vec![0.0; scale.len()], vec![0.0; scale.len()]);
+            let mut input = take(x.len());
+            let (mut of_scale, mut of_shift) = (take(scale.len()), take(scale.len()));
             let results =
                 LayerNormGradients { input: &mut input, scale: &mut of_scale, shift: &mut of_shift };
             kernel::layer_norm_gradients(norm, &x, &gradient, results);

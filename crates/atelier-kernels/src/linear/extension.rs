@@ -2,6 +2,7 @@
 
 use crate::flex::{Grid, Values, tensor_of};
 use crate::slices::matrix::{Matrix, ProductShape, product};
+use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 
@@ -51,7 +52,7 @@ fn forward(x: Primitive, weight: Primitive, bias: Option<Primitive>) -> Primitiv
     assert_eq!(shape[last], depth, "a linear layer of {depth} features got {}", shape[last]);
     shape[last] = columns;
     let rows = shape.num_elements().checked_div(columns).unwrap_or(0);
-    let mut output = vec![0.0; rows * columns];
+    let mut output = take(rows * columns);
     let sizes = ProductShape { rows, depth, columns };
     product(&sizes, Matrix::rows(&x, depth), weight.get(), bias.as_deref(), &mut output);
     tensor_of(output, shape)
@@ -143,19 +144,19 @@ mod gradients {
             let of_output = Matrix::rows(&gradient, outputs);
             let mut parents = operation.parents.into_iter();
             if let (Some(node), Some(weight)) = (parents.next().flatten(), weight) {
-                let mut result = vec![0.0; rows * inputs];
+                let mut result = take(rows * inputs);
                 let sizes = ProductShape { rows, depth: outputs, columns: inputs };
                 product(&sizes, of_output, weight.get().transposed(), None, &mut result);
                 gradients.register::<Flex>(node.id, tensor_of(result, shape));
             }
             if let (Some(node), Some(x)) = (parents.next().flatten(), x) {
-                let mut result = vec![0.0; inputs * outputs];
+                let mut result = take(inputs * outputs);
                 let sizes = ProductShape { rows: inputs, depth: rows, columns: outputs };
                 product(&sizes, Matrix::rows(&x, inputs).transposed(), of_output, None, &mut result);
                 gradients.register::<Flex>(node.id, tensor_of(result, Shape::new([inputs, outputs])));
             }
             if let Some(node) = parents.next().flatten() {
-                let mut result = vec![0.0; outputs];
+                let mut result = take(outputs);
                 let sizes = ProductShape { rows: 1, depth: rows, columns: outputs };
                 let ones = [1.0];
                 let ones = Matrix { numbers: &ones, row: 0, column: 0 };

@@ -13,6 +13,6 @@ pub mod layer_norm;
 mod math;
 pub mod matrix;
 mod products;
-mod scratch;
+pub(crate) mod scratch;
 mod simd;
 pub(crate) mod threads;

@@ -1,35 +1,75 @@
-//! Working memory that is used again: the system clears every fresh page, which costs as much as a pass over it.
+//! Memory that is used again: the system clears every fresh page, which costs as much as a pass over it.
 
-use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Longest vector of any instruction set, in numbers.
 pub const LONGEST: usize = 16;
 
-/// Buffers that are kept, per thread.
-const KEPT: usize = 6;
+/// Fewer numbers are as quickly had from the allocator.
+const SMALLEST: usize = 1 << 12;
+/// How many numbers are kept at the most: 64 MiB.
+const KEPT: usize = 1 << 24;
 
-thread_local! {
-    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+/// Buffers that nobody uses, those that were given back last at the end.
+struct Free {
+    buffers: Vec<Vec<f32>>,
+    numbers: usize,
 }
 
-/// Numbers of any value, kept for the next who asks on this thread.
+static FREE: Mutex<Free> = Mutex::new(Free { buffers: Vec::new(), numbers: 0 });
+
+fn free() -> MutexGuard<'static, Free> {
+    FREE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `len` numbers of any value.
+pub fn take(len: usize) -> Vec<f32> {
+    let found = if len < SMALLEST { None } else { free().best_fit(len) };
+    let mut buffer = found.unwrap_or_default();
+    if buffer.capacity() < len {
+        return vec![0.0; len];
+    }
+    buffer.resize(len, 0.0);
+    buffer
+}
+
+/// Keeps `buffer` for the next who takes one.
+pub fn give(buffer: Vec<f32>) {
+    if buffer.capacity() < SMALLEST || buffer.capacity() > KEPT {
+        return;
+    }
+    let mut free = free();
+    free.numbers += buffer.capacity();
+    free.buffers.push(buffer);
+    while free.numbers > KEPT {
+        let oldest = free.buffers.remove(0);
+        free.numbers -= oldest.capacity();
+    }
+}
+
+impl Free {
+    /// The smallest buffer that is large enough, and not much too large.
+    fn best_fit(&mut self, len: usize) -> Option<Vec<f32>> {
+        let fits = |buffer: &Vec<f32>| (len..=len + len / 4).contains(&buffer.capacity());
+        let indices = (0..self.buffers.len()).rev().filter(|i| fits(&self.buffers[*i]));
+        let best = indices.min_by_key(|i| self.buffers[*i].capacity())?;
+        let buffer = self.buffers.remove(best);
+        self.numbers -= buffer.capacity();
+        Some(buffer)
+    }
+}
+
+/// Numbers of any value, given back in the end.
 ///
 /// This is no function that calls another with the numbers, because what a closure does inside another function is not
 /// compiled for the instruction set around it.
-pub struct Scratch {
-    buffer: Vec<f32>,
-    len: usize,
-}
+pub struct Scratch(Vec<f32>);
 
 impl Scratch {
     /// `len` numbers.
     pub fn new(len: usize) -> Self {
-        let mut buffer = FREE.with_borrow_mut(|free| best_fit(free, len)).unwrap_or_default();
-        if buffer.len() < len {
-            buffer.resize(len, 0.0);
-        }
-        Self { buffer, len }
+        Self(take(len))
     }
 }
 
@@ -37,30 +77,38 @@ impl Deref for Scratch {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.buffer[..self.len]
+        &self.0
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.buffer[..self.len]
+        &mut self.0
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
-        FREE.with_borrow_mut(|free| {
-            if free.len() < KEPT {
-                free.push(buffer);
-            }
-        });
+        give(std::mem::take(&mut self.0));
     }
 }
 
-/// The smallest buffer that is large enough, or else the largest.
-fn best_fit(free: &mut Vec<Vec<f32>>, len: usize) -> Option<Vec<f32>> {
-    let fits = |buffer: &Vec<f32>| (buffer.len() < len, buffer.len().abs_diff(len));
-    let best = (0..free.len()).min_by_key(|i| fits(&free[*i]))?;
-    Some(free.swap_remove(best))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back_if_they_fit() {
+        // A length that no other test uses.
+        let len = 7_654_321;
+        let mut buffer = vec![0.0; len];
+        buffer[0] = 3.0;
+        give(buffer);
+        assert_eq!(take(len / 2)[0], 0.0, "much too large for this");
+        let again = take(len - 1);
+        assert_eq!((again.len(), again[0]), (len - 1, 3.0));
+        give(again);
+        let whole = take(len);
+        assert_eq!((whole.len(), whole[0], whole[len - 1]), (len, 3.0, 0.0));
+    }
 }

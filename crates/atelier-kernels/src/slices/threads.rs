@@ -26,11 +26,13 @@ mod shared {
         if ALONE.get() { 1 } else { rayon::current_num_threads() }
     }
 
-    /// `work` of every item, in order, in a thread each. Where they are as many as there are processors, each keeps to its
+    /// `work` of every item, in order, in a thread each; one item has all threads. Where they are as many as there are processors, each keeps to its
     /// own: to hand over the small parts of a small operation takes as long as to do them.
-    pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
         if items.len() < 2 {
-            return items.into_iter().map(work).collect();
+            // A thread of the pool shares its work without a detour through others.
+            let inside = || items.into_iter().map(work).collect();
+            return if count() == 1 { inside() } else { rayon::scope(|_| inside()) };
         }
         let alone = items.len() >= count();
         let work = |item| {
@@ -65,7 +67,7 @@ mod shared {
     }
 
     /// `work` of every item, in order.
-    pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
         items.into_iter().map(work).collect()
     }
 }

@@ -19,7 +19,7 @@ use atelier_core::{
     pipeline::Pipeline,
 };
 use atelier_criteria::{CriteriaTree, DimensionWeights, Labels, prompt::Prompt};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
 /// The target is pulled toward the auxiliary model's answer to the positive attributes of a painting and away from its
@@ -176,24 +176,28 @@ impl Task for CpoTask<'_> {
         passes: &mut ForwardPasses,
     ) -> Objective {
         let CpoBatch { noised, positive, negative, caption, dropout } = batch;
-        // What is computed without gradients comes first, one pass after another: each frees what the next one needs, and
-        // nothing that gradients need is there yet.
-        let answer = |denoiser: &Denoiser, prompt: PromptEmbeddings| {
-            denoiser.forward(noised.sample.clone(), noised.timesteps.clone(), prompt)
-        };
+        // What is computed without gradients comes first: nothing that gradients need is there yet.
         let scale = self.options.target_guidance;
-        let plain = (scale != 1.0).then(|| answer(auxiliary, caption.clone()));
-        let target = |prompt: PromptEmbeddings| {
-            let answer = answer(auxiliary, prompt);
-            match plain.clone() {
+        let mut prompts = vec![positive, negative];
+        if scale != 1.0 {
+            prompts.push(caption.clone());
+        }
+        let count = prompts.len();
+        let repeated = |rows: Tensor<4>| Tensor::cat(vec![rows; count], 0);
+        let timesteps = Tensor::cat(vec![noised.timesteps.clone(); count], 0);
+        let answers =
+            auxiliary.forward(repeated(noised.sample.clone()), timesteps, PromptEmbeddings::cat(prompts));
+        let answers = answers.chunk(count, 0);
+        let target = |index: usize| {
+            let answer = answers[index].clone();
+            match answers.get(2).cloned() {
                 Some(plain) => plain.clone() + (answer - plain).mul_scalar(scale),
                 None => answer,
             }
         };
-        let (winning, losing) = (target(positive), target(negative));
-        let reference = answer(base, caption.clone());
+        let (winning, losing) = (target(0), target(1));
         let input = DenoiserInput { sample: noised.sample, timesteps: noised.timesteps, prompt: caption };
-        let prediction = passes.predict(model, base, dropout, input);
+        let (prediction, reference) = passes.predict_beside(model, base, dropout, input);
         let input = CpoInput {
             prediction,
             reference: reference.autodiff(),

@@ -94,9 +94,8 @@ impl Task for KtoTask<'_> {
         passes: &mut ForwardPasses,
     ) -> Objective {
         let KtoBatch { noised, captions, labels, dropout } = batch;
-        let reference = base.forward(noised.sample.clone(), noised.timesteps.clone(), captions.clone());
         let input = DenoiserInput { sample: noised.sample, timesteps: noised.timesteps, prompt: captions };
-        let prediction = passes.predict(model, base, dropout, input);
+        let (prediction, reference) = passes.predict_beside(model, base, dropout, input);
         let input = DiffusionKtoInput {
             prediction,
             reference: reference.autodiff(),

@@ -149,25 +149,23 @@ impl Task for PairTask<'_> {
         let PairBatch { winning, losing, captions, attributes, dropout } = batch;
         let sample = Tensor::cat(vec![winning.sample, losing.sample], 0);
         let timesteps = Tensor::cat(vec![winning.timesteps, losing.timesteps], 0);
-        // What is computed without gradients comes first: nothing of it is kept, and nothing else is there yet.
-        let answers = (self.options.objective != ObjectiveKind::Mapo).then(|| {
-            let answer = |denoiser: &Denoiser, prompts| {
-                halves(denoiser.forward(sample.clone(), timesteps.clone(), prompts).autodiff())
-            };
-            let reference = answer(base, captions.clone());
-            (reference, auxiliary.as_ref().zip(attributes).map(|(it, prompts)| answer(it, prompts)))
-        });
-        let input = DenoiserInput { sample, timesteps, prompt: captions };
-        let prediction = passes.predict(model, base, dropout, input);
-        let [prediction_winning, prediction_losing] = halves(prediction);
         let weights = winning.weights.autodiff();
         let beta = self.options.beta();
-        let Some(([reference_winning, reference_losing], targets)) = answers else {
+        // What is computed without gradients comes first: nothing of it is kept, and nothing else is there yet.
+        let targets = auxiliary.as_ref().zip(attributes).map(|(auxiliary, prompts)| {
+            halves(auxiliary.forward(sample.clone(), timesteps.clone(), prompts).autodiff())
+        });
+        let input = DenoiserInput { sample, timesteps, prompt: captions };
+        if self.options.objective == ObjectiveKind::Mapo {
+            let [prediction_winning, prediction_losing] = halves(passes.predict(model, base, dropout, input));
             let (target_winning, target_losing) = (winning.target.autodiff(), losing.target.autodiff());
             let input =
                 MapoInput { prediction_winning, prediction_losing, target_winning, target_losing, weights };
             return mapo(input, beta);
-        };
+        }
+        let (prediction, reference) = passes.predict_beside(model, base, dropout, input);
+        let [prediction_winning, prediction_losing] = halves(prediction);
+        let [reference_winning, reference_losing] = halves(reference.autodiff());
         let [target_winning, target_losing] =
             targets.unwrap_or_else(|| [winning.target, losing.target].map(Tensor::autodiff));
         let input = DiffusionDpoInput {

@@ -19,6 +19,19 @@ pub trait Adaptable {
     fn visit_layers(&mut self, name: &str, visitor: &mut dyn FnMut(&str, LayerMut<'_>));
 }
 
+/// Whether an adapter sits on a layer of `module`.
+pub(crate) fn is_adapted<M: Adaptable + Clone>(module: &M) -> bool {
+    let mut found = false;
+    // A copy shares all values; only looking at layers needs no change of them.
+    module.clone().visit_layers("", &mut |_, layer| {
+        found |= match layer {
+            LayerMut::Linear(layer) => layer.is_adapted(),
+            LayerMut::Conv2d(layer) => layer.is_adapted(),
+        };
+    });
+    found
+}
+
 impl Adaptable for Linear {
     fn visit_layers(&mut self, name: &str, visitor: &mut dyn FnMut(&str, LayerMut<'_>)) {
         visitor(name, LayerMut::Linear(self));

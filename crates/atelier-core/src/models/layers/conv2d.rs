@@ -98,6 +98,11 @@ impl Conv2d {
         conv2d(x, weight, bias, Conv2dOptions { stride: self.stride, padding: self.padding })
     }
 
+    /// Whether terms are attached.
+    pub(super) fn is_adapted(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
     /// Adds a term to those that are attached.
     pub fn attach(&mut self, term: ConvTerm) {
         self.terms.push(term);

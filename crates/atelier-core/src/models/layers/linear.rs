@@ -74,6 +74,11 @@ impl Linear {
         terms.into_iter().fold(output, |sum, term| sum + term)
     }
 
+    /// Whether terms are attached.
+    pub(super) fn is_adapted(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
     /// Adds a term to those that are attached.
     pub fn attach(&mut self, term: LinearTerm) {
         self.terms.push(term);

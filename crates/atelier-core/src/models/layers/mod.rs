@@ -10,7 +10,7 @@ mod linear;
 mod storage;
 
 pub use adaptable::{Adaptable, LayerMut};
-pub(crate) use adaptable::{adaptable, child};
+pub(crate) use adaptable::{adaptable, child, is_adapted};
 pub use conv2d::{Conv2d, Conv2dConfig, ConvTerm};
 pub use linear::{Linear, LinearConfig, LinearTerm};
 pub use storage::store_weights_as;

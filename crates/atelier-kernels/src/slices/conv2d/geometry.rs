@@ -102,6 +102,7 @@ impl Geometry {
     }
 
     /// Writes what `rows` of the output read of `input`, some pictures, to `frame`.
+    #[inline(always)]
     pub fn fill(&self, input: &[f32], rows: &Range<usize>, layout: &Layout, frame: &mut [f32]) {
         let [height, width] = self.size;
         let [down, right] = self.stride;
@@ -124,6 +125,7 @@ impl Geometry {
     }
 
     /// What of a row of the input is in a line of the frame that begins at column `first`.
+    #[inline(always)]
     fn span(&self, first: usize, line: usize) -> Span {
         let (stride, spread) = (self.stride[1], self.spread[1]);
         debug_assert!(stride == 1 || spread == 1, "either a convolution or the gradient of one");
@@ -139,6 +141,7 @@ impl Geometry {
     }
 
     /// The row (`axis` 0) or column (1) of the input at `place` of the frame.
+    #[inline(always)]
     fn source(&self, place: usize, axis: usize) -> Option<usize> {
         let place = place.checked_add_signed(-self.offset[axis])?;
         let spread = self.spread[axis];
@@ -163,6 +166,7 @@ struct Span {
 }
 
 impl Span {
+    #[inline(always)]
     fn fill(&self, input: &[f32], line: &mut [f32]) {
         let Self { before, column, count, stride, spread } = *self;
         if spread > 1 || count == 0 {
@@ -196,6 +200,7 @@ impl Span {
 }
 
 /// Writes zeros, mostly a single one.
+#[inline(always)]
 fn clear(numbers: &mut [f32]) {
     if let [number] = numbers {
         *number = 0.0;
