@@ -31,6 +31,25 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options:
     composed(x, weight, bias, options)
 }
 
+/// As [`conv2d`], plus `bias` `[batch, out_channels]`, one for every picture.
+///
+/// # Panics
+///
+/// As [`conv2d`], or if there are not as many biases as pictures and channels.
+pub fn conv2d_biased_by_picture(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<2>,
+    options: Conv2dOptions,
+) -> Tensor<4> {
+    assert_eq!(bias.dims(), [x.dims()[0], weight.dims()[0]], "biases by picture and output channel");
+    #[cfg(feature = "flex")]
+    if crate::flex::has_kernels(&x) && crate::flex::has_kernels(&weight) && crate::flex::has_kernels(&bias) {
+        return extension::conv2d(x, weight, Some(bias), options);
+    }
+    composed(x, weight, None, options) + bias.unsqueeze_dims::<4>(&[2, 3])
+}
+
 /// The same of burn's own operations.
 fn composed(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: Conv2dOptions) -> Tensor<4> {
     let Conv2dOptions { stride, padding } = options;

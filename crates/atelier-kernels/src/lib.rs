@@ -18,7 +18,7 @@ pub mod slices;
 
 pub use adamw::{AdamWState, AdamWStep, adamw, moving_average};
 pub use attention::attention;
-pub use conv2d::{Conv2dOptions, conv2d};
+pub use conv2d::{Conv2dOptions, conv2d, conv2d_biased_by_picture};
 pub use geglu::geglu;
 pub use group_norm::group_norm;
 pub use layer_norm::layer_norm;

@@ -4,7 +4,8 @@
 #![recursion_limit = "256"]
 
 use atelier_kernels::{
-    AdamWState, AdamWStep, Conv2dOptions, adamw, conv2d, geglu, group_norm, layer_norm, moving_average,
+    AdamWState, AdamWStep, Conv2dOptions, adamw, conv2d, conv2d_biased_by_picture, geglu, group_norm,
+    layer_norm, moving_average,
 };
 use burn::module::Param;
 use burn::nn::{GroupNorm, GroupNormConfig, LayerNormConfig};
@@ -212,6 +213,27 @@ fn no_gradient_is_asked_for_without_parents() {
     let device = Device::flex().autodiff();
     let (x, weight) = (random([2, 3, 8, 8], &device), random([4, 3, 3, 3], &device));
     assert!(!conv2d(x, weight, None, SAME).is_tracked());
+}
+
+#[test]
+fn biases_by_picture_are_those_that_are_added_afterwards() {
+    let device = Device::flex().autodiff();
+    // By transforms of tiles, and without.
+    for [batch, channels, size] in [[4, 16, 16], [3, 5, 7]] {
+        let x = random([batch, channels, size, size], &device).require_grad();
+        let weight = random([channels, channels, 3, 3], &device).require_grad();
+        let bias = random([batch, channels], &device).require_grad();
+        let ours = conv2d_biased_by_picture(x.clone(), weight.clone(), bias.clone(), SAME);
+        let burns = conv2d(x.clone(), weight.clone(), None, SAME) + bias.clone().unsqueeze_dims::<4>(&[2, 3]);
+        assert_close("output", &ours.clone().inner(), &burns.clone().inner(), 10.0);
+        let factor = random(ours.dims(), &device);
+        let ours = (ours * factor.clone()).sum().backward();
+        let burns = (burns * factor).sum().backward();
+        let pixels = (size * size) as f64;
+        assert_close("bias", &bias.grad(&ours).unwrap(), &bias.grad(&burns).unwrap(), pixels);
+        assert_close("input", &x.grad(&ours).unwrap(), &x.grad(&burns).unwrap(), 100.0);
+        assert_close("weight", &weight.grad(&ours).unwrap(), &weight.grad(&burns).unwrap(), 1000.0);
+    }
 }
 
 #[test]

@@ -66,12 +66,10 @@ impl ResnetBlock2D {
     ///
     /// Returns `[batch, out_channels, height, width]`.
     pub fn forward(&self, x: Tensor<4>, activated_temb: Option<&Tensor<2>>) -> Tensor<4> {
-        let h = self.conv1.forward(self.act.after(&self.norm1, x.clone()));
+        let h = self.act.after(&self.norm1, x.clone());
         let h = match (&self.time_emb_proj, activated_temb) {
-            (Some(projection), Some(temb)) => {
-                h + projection.forward(temb.clone()).unsqueeze_dims::<4>(&[2, 3])
-            }
-            _ => h,
+            (Some(projection), Some(temb)) => self.conv1.forward_shifted(h, projection.forward(temb.clone())),
+            _ => self.conv1.forward(h),
         };
         let h = self.conv2.forward(self.act.after(&self.norm2, h));
         let shortcut = match &self.conv_shortcut {

@@ -1,16 +1,20 @@
 //! The convolution as an operation of burn's processor backend.
 
 use super::Conv2dOptions;
+#[cfg(feature = "autodiff")]
+use crate::flex::tensor_of;
 use crate::flex::{Values, tensor};
 use crate::slices::conv2d::{self as kernel, Conv2dShape};
 use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
+#[cfg(feature = "autodiff")]
+use burn::tensor::Shape;
 use burn::tensor::Tensor;
 
 /// See [`super::conv2d`]. The macro knows no optional tensors, so there are two methods.
 #[backend_extension(Flex, Autodiff: cfg(feature = "autodiff"))]
 pub trait Conv2dBackend: Backend {
-    /// With a bias.
+    /// With a bias, `[out_channels]` or `[batch, out_channels]`.
     fn atelier_conv2d(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -26,10 +30,10 @@ pub trait Conv2dBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-pub(super) fn conv2d(
+pub(super) fn conv2d<const D: usize>(
     x: Tensor<4>,
     weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
+    bias: Option<Tensor<D>>,
     options: Conv2dOptions,
 ) -> Tensor<4> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
@@ -89,11 +93,11 @@ fn shape(x: [usize; 4], weight: [usize; 4], options: Conv2dOptions) -> Conv2dSha
 #[cfg(feature = "autodiff")]
 mod gradients {
     use super::*;
-    use burn::backend::Autodiff;
     use burn::backend::autodiff::NodeId;
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+    use burn::backend::{Autodiff, TensorMetadata};
 
     impl<C: CheckpointStrategy> Conv2dBackend for Autodiff<Flex, C> {
         fn atelier_conv2d(
@@ -102,7 +106,7 @@ mod gradients {
             bias: FloatTensor<Self>,
             options: Conv2dOptions,
         ) -> FloatTensor<Self> {
-            let dims = Dims::new(&x, &weight, options);
+            let dims = Dims::new(&x, &weight, bias.shape().num_dims() > 1, options);
             let (needs_x, needs_weight) = (weight.is_tracked(), x.is_tracked());
             let operation = Conv2dGradients.prepare::<C>([x.node(), weight.node(), bias.node()]);
             match operation.compute_bound().stateful() {
@@ -125,7 +129,7 @@ mod gradients {
             weight: FloatTensor<Self>,
             options: Conv2dOptions,
         ) -> FloatTensor<Self> {
-            let dims = Dims::new(&x, &weight, options);
+            let dims = Dims::new(&x, &weight, false, options);
             let (needs_x, needs_weight) = (weight.is_tracked(), x.is_tracked());
             let operation = Conv2dGradients.prepare::<C>([x.node(), weight.node()]);
             match operation.compute_bound().stateful() {
@@ -148,15 +152,18 @@ mod gradients {
     #[derive(Clone, Debug)]
     struct Dims {
         shape: Conv2dShape,
+        /// Whether every picture has a bias of its own.
+        biased_by_picture: bool,
     }
 
     impl Dims {
         fn new(
-            x: &impl burn::backend::TensorMetadata,
-            weight: &impl burn::backend::TensorMetadata,
+            x: &impl TensorMetadata,
+            weight: &impl TensorMetadata,
+            biased_by_picture: bool,
             options: Conv2dOptions,
         ) -> Self {
-            Self { shape: shape(x.shape().dims(), weight.shape().dims(), options) }
+            Self { shape: shape(x.shape().dims(), weight.shape().dims(), options), biased_by_picture }
         }
     }
 
@@ -175,7 +182,7 @@ mod gradients {
             gradients: &mut Gradients,
             checkpointer: &mut Checkpointer,
         ) {
-            let (x, weight, Dims { shape }) = operation.state;
+            let (x, weight, Dims { shape, biased_by_picture }) = operation.state;
             let x = x.map(|id| Values::new(checkpointer.retrieve_node_output::<Primitive>(id)));
             let weight = weight.map(|id| Values::new(checkpointer.retrieve_node_output::<Primitive>(id)));
             let gradient = Values::new(gradients.consume::<Flex>(&operation.node));
@@ -193,9 +200,14 @@ mod gradients {
                 gradients.register::<Flex>(node.id, tensor(result, dims));
             }
             if let Some(node) = parents.next().flatten() {
-                let mut result = take(out_channels);
+                let dims = if biased_by_picture {
+                    Shape::new([batch, out_channels])
+                } else {
+                    Shape::new([out_channels])
+                };
+                let mut result = take(dims.num_elements());
                 kernel::conv2d_bias_gradient(&shape, &gradient, &mut result);
-                gradients.register::<Flex>(node.id, tensor(result, [out_channels]));
+                gradients.register::<Flex>(node.id, tensor_of(result, dims));
             }
         }
     }

@@ -9,7 +9,7 @@ mod regions;
 mod weight;
 mod winograd;
 
-use forward::Forward;
+use forward::{Bias, Forward};
 use geometry::Geometry;
 use pulp::{Simd, WithSimd};
 use weight::WeightGradient;
@@ -85,7 +85,8 @@ impl Conv2dShape {
 }
 
 /// The convolution of `input` `[batch, in_channels, height, width]` with `weight` `[out_channels, in_channels, kernel
-/// height, kernel width]`, plus `bias` `[out_channels]`, in `output` `[batch, out_channels, height, width]`.
+/// height, kernel width]`, plus `bias` `[out_channels]`, or `[batch, out_channels]` for one of every picture, in `output`
+/// `[batch, out_channels, height, width]`.
 ///
 /// # Panics
 ///
@@ -94,8 +95,13 @@ pub fn conv2d(shape: &Conv2dShape, input: &[f32], weight: &[f32], bias: Option<&
     check("input", input.len(), shape.inputs());
     check("weight", weight.len(), shape.weights());
     check("output", output.len(), shape.outputs());
-    check("bias", bias.map_or(shape.out_channels, <[f32]>::len), shape.out_channels);
-    Forward { geometry: &shape.geometry(), input, weight, bias }.run(shape.out_channels, output);
+    let out_channels = shape.out_channels;
+    let bias = bias.map(|numbers| {
+        let expected = if numbers.len() == out_channels { out_channels } else { shape.batch * out_channels };
+        check("bias", numbers.len(), expected);
+        Bias { numbers, out_channels }
+    });
+    Forward { geometry: &shape.geometry(), input, weight, bias }.run(out_channels, output);
 }
 
 /// The gradient with respect to the input of [`conv2d`], in `result` `[batch, in_channels, height, width]`, where
@@ -129,15 +135,17 @@ pub fn conv2d_weight_gradient(shape: &Conv2dShape, input: &[f32], gradient: &[f3
     WeightGradient { geometry: &geometry, input, gradient, out_channels: shape.out_channels }.run(result);
 }
 
-/// The gradient with respect to the bias of [`conv2d`], in `result` `[out_channels]`: the sum of the gradient of each
-/// output channel.
+/// The gradient with respect to the bias of [`conv2d`], in `result` `[out_channels]`, or `[batch, out_channels]` where every
+/// picture has its own: the sum of the gradient of each output channel.
 ///
 /// # Panics
 ///
 /// If a slice has another length than `shape` says.
 pub fn conv2d_bias_gradient(shape: &Conv2dShape, gradient: &[f32], result: &mut [f32]) {
     check("gradient", gradient.len(), shape.outputs());
-    check("result", result.len(), shape.out_channels);
+    if result.len() != shape.out_channels {
+        check("result", result.len(), shape.batch * shape.out_channels);
+    }
     result.fill(0.0);
     let pixels = shape.out().map_or(0, |[height, width]| height * width);
     super::simd::dispatch(Sums { gradient, pixels, result });
@@ -155,8 +163,8 @@ impl WithSimd for Sums<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for picture in self.gradient.chunks_exact((self.result.len() * self.pixels).max(1)) {
-            for (total, plane) in self.result.iter_mut().zip(picture.chunks_exact(self.pixels)) {
+        for channels in self.gradient.chunks_exact((self.result.len() * self.pixels).max(1)) {
+            for (total, plane) in self.result.iter_mut().zip(channels.chunks_exact(self.pixels)) {
                 *total += sum(simd, plane);
             }
         }

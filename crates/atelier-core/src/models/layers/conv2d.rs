@@ -1,4 +1,4 @@
-use atelier_kernels::{Conv2dOptions, conv2d};
+use atelier_kernels::{Conv2dOptions, conv2d, conv2d_biased_by_picture};
 use burn::module::{Module, Param};
 use burn::nn;
 use burn::tensor::{Device, Tensor};
@@ -83,10 +83,23 @@ impl Conv2d {
     /// `[batch, in_channels, height, width]` to `[batch, out_channels, height, width]`, smaller by stride and
     /// kernel, larger by padding.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let terms: Vec<_> = self.terms.iter().map(|term| self.term(x.clone(), term)).collect();
         let weight = self.weight.val().cast(x.dtype());
-        let output = self.convolve(x, weight, self.bias.as_ref().map(Param::val));
-        terms.into_iter().fold(output, |sum, term| sum + term)
+        self.with_terms(x, |x| self.convolve(x, weight, self.bias.as_ref().map(Param::val)))
+    }
+
+    /// [`Self::forward`], plus `shift` `[batch, out_channels]` at every pixel: an embedding of each picture.
+    pub fn forward_shifted(&self, x: Tensor<4>, shift: Tensor<2>) -> Tensor<4> {
+        let weight = self.weight.val().cast(x.dtype());
+        let bias = match &self.bias {
+            Some(bias) => shift + bias.val().unsqueeze(),
+            None => shift,
+        };
+        self.with_terms(x, |x| conv2d_biased_by_picture(x, weight, bias, self.options()))
+    }
+
+    fn with_terms(&self, x: Tensor<4>, convolve: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let terms: Vec<_> = self.terms.iter().map(|term| self.term(x.clone(), term)).collect();
+        terms.into_iter().fold(convolve(x), |sum, term| sum + term)
     }
 
     fn term(&self, x: Tensor<4>, ConvTerm { down, up, scale }: &ConvTerm) -> Tensor<4> {
@@ -95,7 +108,11 @@ impl Conv2d {
     }
 
     fn convolve(&self, x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
-        conv2d(x, weight, bias, Conv2dOptions { stride: self.stride, padding: self.padding })
+        conv2d(x, weight, bias, self.options())
+    }
+
+    fn options(&self) -> Conv2dOptions {
+        Conv2dOptions { stride: self.stride, padding: self.padding }
     }
 
     /// Whether terms are attached.

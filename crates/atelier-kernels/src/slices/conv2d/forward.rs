@@ -22,8 +22,27 @@ pub struct Forward<'a> {
     pub input: &'a [f32],
     /// `[out_channels, channels, kernel height, kernel width]`.
     pub weight: &'a [f32],
+    /// What is added.
+    pub bias: Option<Bias<'a>>,
+}
+
+/// A number for every output channel.
+#[derive(Clone, Copy)]
+pub struct Bias<'a> {
+    /// `[out_channels]`, or `[batch, out_channels]`.
+    pub numbers: &'a [f32],
+    pub out_channels: usize,
+}
+
+impl<'a> Bias<'a> {
     /// `[out_channels]`.
-    pub bias: Option<&'a [f32]>,
+    pub fn of_picture(self, picture: usize) -> &'a [f32] {
+        if self.numbers.len() == self.out_channels {
+            self.numbers
+        } else {
+            &self.numbers[picture * self.out_channels..][..self.out_channels]
+        }
+    }
 }
 
 impl Forward<'_> {
@@ -189,7 +208,9 @@ impl Task<'_, '_> {
                     let pixel = to.place.pixel + vector.pixel;
                     load(simd, &output[pixel..pixel + vector.count])
                 } else {
-                    simd.splat_f32s(bias.map_or(0.0, |bias| bias[self.region.channels.start + start + i]))
+                    let picture = self.region.pictures.start + to.place.picture + vector.picture;
+                    let channel = self.region.channels.start + start + i;
+                    simd.splat_f32s(bias.map_or(0.0, |bias| bias.of_picture(picture)[channel]))
                 };
             }
         }

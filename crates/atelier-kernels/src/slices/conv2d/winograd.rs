@@ -111,8 +111,11 @@ impl Task<'_, '_> {
     fn run<S: Simd, const MANY: usize, const FEW: usize>(mut self, simd: S) {
         let Winograd { forward, tiles, out_channels } = self.winograd;
         let panel = PANEL * S::F32_LANES;
-        let mut inputs = Scratch::new(NUMBERS * tiles.channels * panel);
-        let mut outputs = Scratch::new(NUMBERS * out_channels * panel);
+        // One panel more than there are channels: at distances of a power of two, all numbers of a tile would compete for the
+        // same few lines of the first cache.
+        let (input, output) = ((tiles.channels + 1) * panel, (out_channels + 1) * panel);
+        let mut inputs = Scratch::new(NUMBERS * input);
+        let mut outputs = Scratch::new(NUMBERS * output);
         // Rows of tiles.
         let rows = self.region.rows.start / 2..self.region.rows.end.div_ceil(2);
         let target = (FRAME / 4 / tiles.channels).max(panel);
@@ -128,11 +131,12 @@ impl Task<'_, '_> {
                     transform_inputs(simd, &frame, &taps, vector, j, &mut inputs);
                 }
                 let weights = self.weights.chunks_exact(out_channels * tiles.channels);
-                let inputs = inputs.chunks_exact(tiles.channels * panel);
-                let outputs_of = outputs.chunks_exact_mut(out_channels * panel);
+                let inputs = inputs.chunks_exact(input).map(|numbers| &numbers[..input - panel]);
+                let outputs_of = outputs.chunks_exact_mut(output);
                 for ((weights, inputs), outputs) in weights.zip(inputs).zip(outputs_of) {
                     let columns = Packed::<S>(S::as_simd_f32s(inputs).0.as_chunks().0);
-                    let outputs = S::as_mut_simd_f32s(outputs).0.as_chunks_mut::<PANEL>().0;
+                    let outputs = S::as_mut_simd_f32s(&mut outputs[..output - panel]).0;
+                    let outputs = outputs.as_chunks_mut::<PANEL>().0;
                     let many = many_rows::<MANY, FEW>(*out_channels);
                     let (first, last) = outputs.split_at_mut(many.min(*out_channels));
                     let weights = weights.split_at(first.len() * tiles.channels);
@@ -162,14 +166,24 @@ impl Task<'_, '_> {
         let Winograd { forward, tiles, out_channels } = self.winograd;
         let width = forward.geometry.out[1];
         let (sums, _) = S::as_simd_f32s(sums);
+        // The tiles of a vector may be in several rows.
+        let mut segments = [Segment::default(); LONGEST];
+        let mut count = 0;
+        let mut lane = 0;
+        while lane < vector.count {
+            let (y, x) = ((vector.pixel + lane) / tiles.out[1], (vector.pixel + lane) % tiles.out[1]);
+            let length = (tiles.out[1] - x).min(vector.count - lane);
+            let end = width.min(2 * (x + length));
+            segments[count] = Segment { lane, length, row: first_row + 2 * y, start: 2 * x, end };
+            count += 1;
+            lane += length;
+        }
+        let bias = forward.bias.map(|bias| bias.of_picture(self.region.pictures.start + picture));
         for channel in 0..*out_channels {
-            let bias = match forward.bias {
-                Some(bias) => simd.splat_f32s(bias[channel]),
-                None => simd.splat_f32s(0.0),
-            };
+            let bias = simd.splat_f32s(bias.map_or(0.0, |bias| bias[channel]));
             let mut tile = [bias; NUMBERS];
             for (i, number) in tile.iter_mut().enumerate() {
-                *number = sums[(i * out_channels + channel) * PANEL + j];
+                *number = sums[(i * (out_channels + 1) + channel) * PANEL + j];
             }
             let mut columns = [[bias; 2]; 4];
             for (x, column) in columns.iter_mut().enumerate() {
@@ -182,22 +196,28 @@ impl Task<'_, '_> {
                 let mut columns = [[0.0; LONGEST]; 2];
                 S::as_mut_simd_f32s(&mut columns[0]).0[0] = simd.add_f32s(left, bias);
                 S::as_mut_simd_f32s(&mut columns[1]).0[0] = simd.add_f32s(right, bias);
-                // The tiles of a vector may be in several rows.
-                let mut lane = 0;
-                while lane < vector.count {
-                    let (y, x) = ((vector.pixel + lane) / tiles.out[1], (vector.pixel + lane) % tiles.out[1]);
-                    let count = (tiles.out[1] - x).min(vector.count - lane);
-                    let start = (first_row + 2 * y + row) * width;
-                    if let Some(line) = output.get_mut(start..start + width) {
-                        let left = &columns[0][lane..lane + count];
-                        let right = &columns[1][lane..lane + count];
-                        interleave(left, right, &mut line[2 * x..width.min(2 * (x + count))]);
+                for segment in &segments[..count] {
+                    let start = (segment.row + row) * width;
+                    if let Some(line) = output.get_mut(start + segment.start..start + segment.end) {
+                        let lanes = segment.lane..segment.lane + segment.length;
+                        interleave(&columns[0][lanes.clone()], &columns[1][lanes], line);
                     }
-                    lane += count;
                 }
             }
         }
     }
+}
+
+/// Tiles of a vector that are in one row.
+#[derive(Clone, Copy, Default)]
+struct Segment {
+    /// The first of them in the vector.
+    lane: usize,
+    length: usize,
+    /// Their first row, and columns, of the output.
+    row: usize,
+    start: usize,
+    end: usize,
 }
 
 /// `Bᵀ` times a column.
@@ -216,7 +236,17 @@ fn fold_output<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
 /// Numbers of `left` and `right` by turns.
 #[inline(always)]
 fn interleave(left: &[f32], right: &[f32], target: &mut [f32]) {
-    let (pairs, rest) = target.as_chunks_mut::<2>();
+    // Fours, so that they are unpacked in registers.
+    let (fours, rest) = target.as_chunks_mut::<8>();
+    let done = 4 * fours.len();
+    for ((target, left), right) in fours.iter_mut().zip(left.as_chunks::<4>().0).zip(right.as_chunks::<4>().0)
+    {
+        let [a, b, c, d] = *left;
+        let [e, f, g, h] = *right;
+        *target = [a, e, b, f, c, g, d, h];
+    }
+    let (left, right) = (&left[done..], &right[done..]);
+    let (pairs, rest) = rest.as_chunks_mut::<2>();
     let last = pairs.len();
     for ((pair, left), right) in pairs.iter_mut().zip(left).zip(right) {
         *pair = [*left, *right];
@@ -239,14 +269,25 @@ fn transform_inputs<S: Simd>(
     let lanes = S::F32_LANES;
     let (taps, _) = taps.as_chunks::<NUMBERS>();
     let channels = taps.len();
-    let (transformed, _) = S::as_mut_simd_f32s(transformed);
+    let planes = transformed.chunks_exact_mut((channels + 1) * PANEL * lanes);
+    let mut planes =
+        planes.map(|plane| &mut S::as_mut_simd_f32s(plane).0.as_chunks_mut::<PANEL>().0[..channels]);
+    let planes: [&mut [[S::f32s; PANEL]]; NUMBERS] =
+        std::array::from_fn(|_| planes.next().unwrap_or_default());
     for (channel, taps) in taps.iter().enumerate() {
         let mut tile = [simd.splat_f32s(0.0); NUMBERS];
-        for (number, tap) in tile.iter_mut().zip(taps) {
-            *number = if vector.piece == lanes {
-                let start = tap + vector.reads[0];
-                S::as_simd_f32s(&frame[start..start + lanes]).0[0]
-            } else {
+        if vector.piece == lanes {
+            // Columns 0 and 2, and 1 and 3, are neighbours in the frame.
+            for y in 0..4 {
+                for x in 0..2 {
+                    let start = taps[4 * y + x] + vector.reads[0];
+                    let line = &frame[start..start + lanes + 1];
+                    tile[4 * y + x] = S::as_simd_f32s(&line[..lanes]).0[0];
+                    tile[4 * y + x + 2] = S::as_simd_f32s(&line[1..]).0[0];
+                }
+            }
+        } else {
+            for (number, tap) in tile.iter_mut().zip(taps) {
                 let mut numbers = [0.0; LONGEST];
                 if vector.piece == 4 {
                     let pieces = numbers[..lanes].as_chunks_mut::<4>().0;
@@ -258,8 +299,8 @@ fn transform_inputs<S: Simd>(
                         *number = frame[tap + read];
                     }
                 }
-                S::as_simd_f32s(&numbers).0[0]
-            };
+                *number = S::as_simd_f32s(&numbers).0[0];
+            }
         }
         let mut columns = [[tile[0]; 4]; 4];
         for (x, column) in columns.iter_mut().enumerate() {
@@ -269,7 +310,7 @@ fn transform_inputs<S: Simd>(
         for row in 0..4 {
             let numbers = fold_input(simd, [a[row], b[row], c[row], d[row]]);
             for (column, number) in numbers.into_iter().enumerate() {
-                transformed[((4 * row + column) * channels + channel) * PANEL + j] = number;
+                planes[4 * row + column][channel][j] = number;
             }
         }
     }
