@@ -141,6 +141,8 @@ fn the_benchmark_prints_a_report() {
         return report && !report.hidden && report.textContent",
     );
     let report = report.as_str().expect("text");
+    // For who asks with `--nocapture`.
+    println!("{report}");
     for expected in ["processor", "ms", "MB", "Chrome"] {
         assert!(report.contains(expected), "{expected} is missing in:\n{report}");
     }

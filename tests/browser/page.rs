@@ -1,7 +1,7 @@
 //! The page as a visitor uses it.
 
 use crate::{
-    server::Server,
+    server::{Fault, Server},
     webdriver::{Browser, ConsoleEntry, WebGpu},
 };
 use atelier_web_messages::{Choice, Model, Recipe};
@@ -35,7 +35,22 @@ fn dist() -> PathBuf {
 impl Page {
     /// Opens the page, and returns when it has a device.
     pub fn open(web_gpu: WebGpu) -> Self {
-        let (server, browser) = (Server::start(&dist()), Browser::start(web_gpu));
+        Self::open_from(Server::start(&dist()), web_gpu)
+    }
+
+    /// As [`Self::open`], in a browser that does not know WebAssembly's relaxed vectors, as far as the worker can see.
+    pub fn open_without_relaxed_vectors() -> Self {
+        let server = Server::start(&dist());
+        let script = fs::read_to_string(dist().join("worker.js")).expect("the worker's first script");
+        let question = "WebAssembly.validate(";
+        assert!(script.contains(question), "worker.js asks another way: {script}");
+        let answered = script.replace(question, "!(");
+        server.break_file("worker.js", Fault::Replaced(answered.into_bytes()));
+        Self::open_from(server, WebGpu::None)
+    }
+
+    fn open_from(server: Server, web_gpu: WebGpu) -> Self {
+        let browser = Browser::start(web_gpu);
         let downloads = tempfile::tempdir().expect("a folder");
         let folder = json!({ "behavior": "allow", "downloadPath": downloads.path() });
         browser.devtools("Browser.setDownloadBehavior", folder);

@@ -111,6 +111,7 @@ fn the_processor_paints_without_web_gpu() {
     let [base, aligned] = [decoded(&pngs[0]), decoded(&pngs[1])];
     assert_matches(&base, &painted_natively(&recipe, "painter"));
     assert_matches(&aligned, &painted_natively(&recipe, "aligned"));
+    assert_eq!(modules(&page), ["relaxed-simd/atelier-web-worker_bg.wasm"]);
     // Side by side, and not the same.
     let tops = page.browser.run(
         "return [...document.querySelectorAll('.row:first-of-type figure.picture')].map((figure) => figure.getBoundingClientRect().top)",
@@ -120,6 +121,27 @@ fn the_processor_paints_without_web_gpu() {
     let differences = base.iter().zip(aligned.iter()).filter(|(a, b)| a.abs_diff(**b) > 8).count();
     assert!(differences > 1000, "{differences} colours differ");
     page.finish(none);
+}
+
+#[test]
+#[ignore = "needs dist/: cargo xtask test builds it"]
+fn browsers_without_relaxed_vectors_load_the_plain_module_and_paint_the_same() {
+    let page = Page::open_without_relaxed_vectors();
+    let recipe = recipe();
+    let pngs = page.paint(&recipe, Choice::Base);
+    assert_matches(&decoded(&pngs[0]), &painted_natively(&recipe, "painter"));
+    assert_eq!(modules(&page), ["atelier-web-worker_bg.wasm"]);
+    // What is stored for visits without a network is checked, and the changed script found out.
+    page.finish(|entry| entry.is_network);
+}
+
+/// The modules of the worker that the browser asked for.
+fn modules(page: &Page) -> Vec<String> {
+    let mut modules: Vec<_> =
+        page.server.take_requests().into_iter().filter(|file| file.ends_with("worker_bg.wasm")).collect();
+    modules.sort();
+    modules.dedup();
+    modules
 }
 
 #[test]

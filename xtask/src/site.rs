@@ -19,11 +19,26 @@ pub fn build() -> Result<()> {
     trunk.env_remove("NO_COLOR").envs(wasm::wasm_environment()?);
     run(&mut trunk).context("`cargo xtask setup` installs what the page is built with")?;
     let folder = root().join("dist");
+    build_relaxed_worker(&folder)?;
     remove_what_nobody_loads(&folder)?;
     service_worker::complete(&folder)?;
     let sizes = sizes::of(&folder)?;
     println!("\n{}", sizes::table(&sizes));
     sizes::check(&sizes)
+}
+
+/// The worker's module once more, for browsers that fuse products and sums: trunk can build a program in one way only.
+/// `web/worker.js` chooses.
+fn build_relaxed_worker(folder: &Path) -> Result<()> {
+    const NAME: &str = "atelier-web-worker";
+    let arguments = ["build", "--profile", "site", "--target", wasm::TARGET, "--features", "relaxed-simd"];
+    let mut build = command("cargo", arguments);
+    // From its own folder, as trunk does: cargo then enables the same features of everything else.
+    build.current_dir(root().join("web/worker"));
+    run(build.envs(wasm::wasm_environment()?))?;
+    let module = target_folder()?.join(wasm::TARGET).join("site").join(format!("{NAME}.wasm"));
+    let mut bindgen = command("wasm-bindgen", ["--target", "web", "--no-typescript", "--out-name", NAME]);
+    run(bindgen.arg("--out-dir").arg(folder.join("relaxed-simd")).arg(module))
 }
 
 /// wasm-bindgen leaves the snippets of earlier builds in its folder, and trunk copies whatever is there.

@@ -4,7 +4,10 @@ use crate::files::{address, below, read};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// What all WebAssembly of the page together may take, in bytes with brotli: a second on a connection of 24 Mbit/s.
+/// The worker's module for browsers with another extension is downloaded instead of the plain one.
+const INSTEAD: &str = "relaxed-simd/";
+
+/// What all WebAssembly that a browser loads may take together, in bytes with brotli: a second on a connection of 24 Mbit/s.
 const BUDGET: u64 = 3_000_000;
 
 /// The size of a file of the page, in bytes.
@@ -58,11 +61,18 @@ pub fn table(sizes: &[Size]) -> String {
 
 /// Fails if the WebAssembly among `sizes` is larger than it may be.
 pub fn check(sizes: &[Size]) -> Result<()> {
-    let mut modules: Vec<_> = sizes
+    let (instead, plain): (Vec<_>, Vec<_>) = sizes
         .iter()
         .filter(|size| size.name.ends_with(".wasm"))
         .map(|size| (size.brotli.unwrap_or(size.raw), &size.name))
-        .collect();
+        .partition(|(_, name)| name.starts_with(INSTEAD));
+    let replaced = |name: &String| instead.iter().any(|(_, other)| other.strip_prefix(INSTEAD) == Some(name));
+    let others = plain.iter().filter(|(_, name)| !replaced(name));
+    check_modules(instead.iter().chain(others).copied().collect())?;
+    check_modules(plain.clone())
+}
+
+fn check_modules(mut modules: Vec<(u64, &String)>) -> Result<()> {
     let together: u64 = modules.iter().map(|(bytes, _)| bytes).sum();
     if together <= BUDGET {
         return Ok(());
@@ -102,6 +112,20 @@ mod tests {
             "{message}"
         );
         assert!(message.contains("worker_bg.wasm 2700001, page_bg.wasm 300000."), "{message}");
+    }
+
+    #[test]
+    fn a_browser_loads_one_of_two_modules() {
+        let sizes = |relaxed| {
+            [
+                size("page_bg.wasm", 900_000, Some(300_000)),
+                size("relaxed-simd/worker_bg.wasm", 9_000_000, Some(relaxed)),
+                size("worker_bg.wasm", 9_000_000, Some(2_700_000)),
+            ]
+        };
+        assert!(check(&sizes(2_700_000)).is_ok());
+        let message = check(&sizes(2_700_001)).unwrap_err().to_string();
+        assert!(message.contains("relaxed-simd/worker_bg.wasm 2700001, page_bg.wasm 300000."), "{message}");
     }
 
     #[test]

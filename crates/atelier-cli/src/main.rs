@@ -39,7 +39,7 @@ Logs: -v, or RUST_LOG as in `RUST_LOG=atelier_train=debug`. Colours: none with N
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Command {
-    /// Teach, align, compare and explain on embedded data, in ten minutes and without any download
+    /// Teach, align, compare and explain on embedded data, in three minutes and without any download
     Demo(demo::Arguments),
     /// Paint pictures from a prompt, with the small painter or a model of yours
     Sample(sample::Arguments),

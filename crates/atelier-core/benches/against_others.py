@@ -7,6 +7,10 @@ of both counts.
 
     python crates/atelier-core/benches/against_others.py
     python crates/atelier-core/benches/against_others.py --rows forward --rounds 9
+    python crates/atelier-core/benches/against_others.py --rows --also sd15 sdxl lora page demo quick-demo
+
+What `--also` names is measured in other ways, each printed after the table: models of true size by `real_size.py`, steps of
+a LoRA by the benchmark `lora_steps`, the page by the test that opens it in Chromium, the demo by its command.
 """
 
 import argparse
@@ -31,6 +35,19 @@ ROWS = [
     *(("gradients", batch, 128) for batch in (16, 2, 1)),
     *((work, batch, size) for batch, size in ((16, 128), (1, 128), (1, 512)) for work in ("encode", "decode")),
 ]
+
+
+ALSO = {
+    "sd15": [sys.executable, "crates/atelier-core/benches/real_size.py", "sd15", "--size", "512"],
+    "sdxl": [sys.executable, "crates/atelier-core/benches/real_size.py", "sdxl", "--size", "1024"],
+    "lora": ["cargo", "xtask", "bench", "lora_steps"],
+    "page": [
+        "cargo", "test", "--quiet", "--release", "--workspace", "--test", "browser", "the_benchmark", "--",
+        "--ignored", "--nocapture",
+    ],
+    "demo": ["cargo", "run", "--quiet", "--release", "--workspace", "--bin", "atelier", "demo", "--out"],
+    "quick-demo": ["cargo", "run", "--quiet", "--release", "--workspace", "--bin", "atelier", "demo", "--quick", "--out"],
+}
 
 
 class PyTorch:
@@ -171,31 +188,42 @@ def workers():
     return found
 
 
+def compare(rows, count):
+    others = workers()
+    print(f"| | {' | '.join(others)} | of PyTorch | of ONNX Runtime |\n|---{'|---' * (len(others) + 2)}|")
+    for work, batch, size in rows:
+        rounds = [{name: it.ask(work, batch, size) for name, it in others.items()} for _ in range(count)]
+        able = [name for name in others if rounds[0][name]]
+
+        def ratio(*names):
+            """Of Atelier to the fastest of these, as far as they can do the work."""
+            names = [name for name in names if name in able]
+            ratios = [found["Atelier"] / min(found[name] for name in names) for found in rounds] if names else []
+            return f"{statistics.median(ratios):.2f}" if ratios else ""
+
+        times = [f"{statistics.median(it[name] for it in rounds):.1f} ms" if name in able else "" for name in others]
+        cells = [*times, ratio("PyTorch", "PyTorch, keeping pages"), ratio("ONNX Runtime")]
+        print(f"| {work}, {batch} of {size} px | {' | '.join(cells)} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", choices=sorted({row[0] for row in ROWS}), help="only these")
     parser.add_argument("--rounds", type=int, default=5, help="turns of all")
+    parser.add_argument("--also", nargs="+", choices=ALSO, default=[], help="what else is measured")
     parser.add_argument("--worker", choices=("PyTorch", "OnnxRuntime"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         return answer({"PyTorch": PyTorch, "OnnxRuntime": OnnxRuntime}[arguments.worker])
-    rows = [row for row in ROWS if not arguments.rows or row[0] in arguments.rows]
-    others = workers()
-    print(f"| | {' | '.join(others)} | of PyTorch | of ONNX Runtime |\n|---{'|---' * (len(others) + 2)}|")
-    for row in rows:
-        rounds = [{name: worker.ask(*row) for name, worker in others.items()} for _ in range(arguments.rounds)]
-
-        def ratio(*names):
-            pairs = [(r["Atelier"], [r[name] for name in names if r.get(name)]) for r in rounds]
-            return statistics.median(ours / min(theirs) for ours, theirs in pairs if theirs) if all(
-                theirs for _, theirs in pairs) else None
-
-        cells = [statistics.median(times) if all(times := [r[name] for r in rounds]) else None for name in others]
-        texts = [f"{cell:.1f} ms" if cell else "" for cell in cells]
-        ratios = [ratio("PyTorch", "PyTorch, keeping pages"), ratio("ONNX Runtime")]
-        texts += [f"{value:.2f}" if value else "" for value in ratios]
-        work, batch, size = row
-        print(f"| {work}, {batch} of {size} px | {' | '.join(texts)} |", flush=True)
+    rows = [row for row in ROWS if arguments.rows is None or row[0] in arguments.rows]
+    if rows:
+        compare(rows, arguments.rounds)
+    for name in arguments.also:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [*ALSO[name], f"{folder}/demo"] if "demo" in name else ALSO[name]
+            started = time.perf_counter()
+            subprocess.run(command, cwd=ROOT, check=True)
+            print(f"{name}: {time.perf_counter() - started:.0f} s in all", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 //! The small painter's denoiser on the processor: one forward pass, and one with gradients.
 //!
-//! `python crates/atelier-core/benches/against_pytorch.py` runs these and the same in PyTorch, and prints the ratios.
+//! `python crates/atelier-core/benches/against_others.py` compares the same with PyTorch and ONNX Runtime.
 
 #![recursion_limit = "256"]
 

@@ -16,6 +16,12 @@ mod layer_norm;
 mod linear;
 pub mod slices;
 
+/// Lets the kernels use WebAssembly's relaxed vectors, before the first of them runs.
+#[cfg(all(target_family = "wasm", feature = "relaxed-simd"))]
+pub fn enable_relaxed_simd() {
+    pulp_wasm_simd_flag::enable_relaxed_simd();
+}
+
 pub use adamw::{AdamWState, AdamWStep, adamw, moving_average};
 pub use attention::attention;
 pub use conv2d::{Conv2dOptions, conv2d, conv2d_biased_by_picture};

@@ -36,7 +36,7 @@ pub struct DemoOptions {
     pub out: PathBuf,
     /// Where to compute.
     pub device: DeviceChoice,
-    /// Two minutes instead of ten.
+    /// One minute instead of three.
     pub quick: bool,
     /// Decides data, training and pictures.
     pub seed: u64,

@@ -15,7 +15,7 @@ pub struct Arguments {
     /// Folder for report, pictures and models; an earlier demo there is replaced if nobody has changed anything in it
     #[arg(long, value_name = "DIR", default_value = "atelier-demo")]
     out: PathBuf,
-    /// Two minutes instead of ten: less data, fewer steps, rougher pictures
+    /// One minute instead of three: less data, fewer steps, rougher pictures
     #[arg(long)]
     quick: bool,
     /// Where to compute: auto, cpu, wgpu, vulkan or cuda; a GPU has an index, as `wgpu:1`

@@ -6,7 +6,9 @@ use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::attention::BasicTransformerBlock;
-use super::layers::{Adaptable, Conv2d, Conv2dConfig, LayerMut, Linear, LinearConfig, adaptable, is_adapted};
+#[cfg(feature = "autodiff")]
+use super::layers::is_adapted;
+use super::layers::{Adaptable, Conv2d, Conv2dConfig, LayerMut, Linear, LinearConfig, adaptable};
 
 /// The shape of a [`Transformer2DModel`].
 #[derive(Clone, Copy, Debug)]
@@ -95,11 +97,13 @@ impl Transformer2DModel {
     }
 
     /// Whether an adapter sits on [`Self::proj_in`].
+    #[cfg(feature = "autodiff")]
     pub(super) fn is_adapted_before_blocks(&self) -> bool {
         is_adapted(&self.proj_in)
     }
 
     /// Whether an adapter sits on [`Self::proj_out`].
+    #[cfg(feature = "autodiff")]
     pub(super) fn is_adapted_after_blocks(&self) -> bool {
         is_adapted(&self.proj_out)
     }

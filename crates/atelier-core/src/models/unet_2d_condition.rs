@@ -13,7 +13,9 @@ use super::config_checks::{
     check_other_keys,
 };
 use super::embeddings::{TimestepEmbedding, Timesteps};
-use super::layers::{Adaptable, Conv2d, LayerMut, adaptable, is_adapted};
+#[cfg(feature = "autodiff")]
+use super::layers::is_adapted;
+use super::layers::{Adaptable, Conv2d, LayerMut, adaptable};
 use super::prompt_embeddings::PromptEmbeddings;
 use super::resampling::conv_3x3;
 use super::resnet::ResnetOptions;
@@ -550,6 +552,7 @@ impl UNet2DConditionModel {
 
     /// In how many of the first segments this model computes what it would compute without its adapter; none if not even the
     /// embeddings are the same.
+    #[cfg(feature = "autodiff")]
     pub(super) fn unadapted_segments(&self) -> Option<usize> {
         let adapted = is_adapted(&self.conv_in)
             || is_adapted(&self.time_embedding)

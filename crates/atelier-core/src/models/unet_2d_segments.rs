@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::attention::BasicTransformerBlock;
+#[cfg(feature = "autodiff")]
 use super::layers::is_adapted;
 use super::resampling::{Downsample2D, Upsample2D};
 use super::resnet::ResnetBlock2D;
@@ -90,6 +91,7 @@ impl<'a> Segment<'a> {
     }
 
     /// Whether an adapter sits on one of the segment's layers.
+    #[cfg(feature = "autodiff")]
     pub fn is_adapted(&self) -> bool {
         match self.part {
             Part::Resnet(resnet) => is_adapted(resnet),

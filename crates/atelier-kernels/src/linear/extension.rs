@@ -4,7 +4,9 @@ use crate::flex::{Grid, Values, tensor_of};
 use crate::slices::matrix::{Matrix, ProductShape, product};
 use crate::slices::scratch::take;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
-use burn::tensor::{Shape, Tensor};
+#[cfg(feature = "autodiff")]
+use burn::tensor::Shape;
+use burn::tensor::Tensor;
 
 /// See [`super::linear`]. The macro knows no optional tensors, so there are two methods.
 #[backend_extension(Flex, Autodiff: cfg(feature = "autodiff"))]

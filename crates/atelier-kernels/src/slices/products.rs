@@ -16,12 +16,21 @@ pub enum Rows {
     Double,
 }
 
+/// Whether products in WebAssembly are fused with the sums.
+#[inline(always)]
+fn is_fused<S: Simd>() -> bool {
+    #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+    return core::any::TypeId::of::<S>() == core::any::TypeId::of::<pulp::wasm::RelaxedSimd>();
+    #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+    false
+}
+
 /// What the registers of this instruction set allow.
 #[inline(always)]
 pub fn rows_of_tiles<S: Simd>() -> Rows {
     // In tests, the length of the vectors stands for the instruction set that has them.
     let tested = |lanes| cfg!(test) && S::F32_LANES == lanes;
-    if cfg!(target_arch = "wasm32") || tested(4) {
+    if (cfg!(target_arch = "wasm32") && !is_fused::<S>()) || tested(4) {
         // Half of the registers go into products that are not fused with the sums.
         Rows::Half
     } else if S::REGISTER_COUNT >= 32 || tested(16) {

@@ -1,6 +1,12 @@
 //! Choice of the instruction set.
 
-use pulp::{Arch, Simd, WithSimd};
+#[cfg(not(target_family = "wasm"))]
+use pulp::Arch;
+use pulp::{Simd, WithSimd};
+
+/// The variable that holds the choice back: `scalar` or `avx2`. For tests of what other processors compute.
+#[cfg(not(target_family = "wasm"))]
+const MAX_CPU_ISA: &str = "ATELIER_MAX_CPU_ISA";
 
 /// Runs `operation` with the widest vectors that this processor has.
 pub fn dispatch<O: WithSimd>(operation: O) -> O::Output {
@@ -11,7 +17,56 @@ pub fn dispatch<O: WithSimd>(operation: O) -> O::Output {
         16 => return operation.with_simd(pulp::Scalar512b),
         _ => {}
     }
+    #[cfg(target_family = "wasm")]
+    return dispatch_in_browser(operation);
+    #[cfg(not(target_family = "wasm"))]
+    dispatch_natively(operation)
+}
+
+/// With the vectors that the module was made for: each further kind would make it larger.
+#[cfg(target_family = "wasm")]
+fn dispatch_in_browser<O: WithSimd>(operation: O) -> O::Output {
+    #[cfg(feature = "relaxed-simd")]
+    let simd = pulp::wasm::RelaxedSimd::try_new();
+    #[cfg(not(feature = "relaxed-simd"))]
+    let simd = pulp::wasm::Simd128::try_new();
+    match simd {
+        Some(simd) => Simd::vectorize(simd, operation),
+        None => unreachable!("a module with vectors that runs without"),
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn dispatch_natively<O: WithSimd>(operation: O) -> O::Output {
+    match *LIMIT.get_or_init(limit) {
+        Limit::Scalar => return operation.with_simd(pulp::Scalar),
+        #[cfg(target_arch = "x86_64")]
+        Limit::Avx2(simd) => return Simd::vectorize(simd, operation),
+        Limit::None => {}
+    }
     Arch::new().dispatch(operation)
+}
+
+/// What is not to be exceeded.
+#[cfg(not(target_family = "wasm"))]
+enum Limit {
+    None,
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+}
+
+#[cfg(not(target_family = "wasm"))]
+static LIMIT: std::sync::OnceLock<Limit> = std::sync::OnceLock::new();
+
+#[cfg(not(target_family = "wasm"))]
+fn limit() -> Limit {
+    match std::env::var(MAX_CPU_ISA).as_deref() {
+        Ok("scalar") => Limit::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Ok("avx2") => pulp::x86::V3::try_new().map_or(Limit::None, Limit::Avx2),
+        _ => Limit::None,
+    }
 }
 
 /// Work with vectors of a known kind.

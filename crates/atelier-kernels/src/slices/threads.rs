@@ -2,6 +2,7 @@
 
 #[cfg(feature = "threads")]
 mod shared {
+    use super::awake::with_all_threads_awake;
     use rayon::iter::{IntoParallelIterator, ParallelIterator};
     use std::cell::Cell;
     use std::panic::resume_unwind;
@@ -30,9 +31,8 @@ mod shared {
     /// own: to hand over the small parts of a small operation takes as long as to do them.
     pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
         if items.len() < 2 {
-            // A thread of the pool shares its work without a detour through others.
             let inside = || items.into_iter().map(work).collect();
-            return if count() == 1 { inside() } else { rayon::scope(|_| inside()) };
+            return if count() == 1 { inside() } else { with_all_threads_awake(inside) };
         }
         let alone = items.len() >= count();
         let work = |item| {
@@ -51,6 +51,59 @@ mod shared {
             };
             first.into_iter().chain(others.into_iter().map(join)).collect()
         })
+    }
+}
+
+#[cfg(feature = "threads")]
+mod awake {
+    use rayon::Yield;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Threads that are kept awake, at most.
+    const AWAKE: usize = 8;
+    /// How often a thread looks in vain before it sleeps all the same: some tenths of a millisecond, longer than what is not
+    /// shared out of a small model. On a machine that is busy with other things, a thread that waits awake takes the time of
+    /// those that work.
+    const PATIENCE: usize = 1000;
+    /// Looks are so far apart, in turns of an empty loop.
+    const TURNS: usize = 16;
+
+    /// `work` on a thread of the pool, while the others look out for parts of it: to wake a thread takes longer than most
+    /// operations of a small model, of which there are hundreds.
+    pub fn with_all_threads_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        let done = AtomicBool::new(false);
+        rayon::scope(|scope| {
+            let own = rayon::current_thread_index();
+            let done = &done;
+            scope.spawn_broadcast(move |_, context| {
+                if Some(context.index()) != own && context.index() < AWAKE {
+                    look_out(done);
+                }
+            });
+            let _end = SetInTheEnd(done);
+            work()
+        })
+    }
+
+    fn look_out(done: &AtomicBool) {
+        let mut vain = 0;
+        while vain < PATIENCE && !done.load(Ordering::Acquire) {
+            if rayon::yield_now() == Some(Yield::Executed) {
+                vain = 0;
+            } else {
+                vain += 1;
+                (0..TURNS).for_each(|_| std::hint::spin_loop());
+            }
+        }
+    }
+
+    /// Also if there is a panic.
+    struct SetInTheEnd<'a>(&'a AtomicBool);
+
+    impl Drop for SetInTheEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
     }
 }
 

@@ -18,5 +18,7 @@ mod storage;
 /// Answers the page until it is closed.
 pub fn run() {
     console_error_panic_hook::set_once();
+    #[cfg(feature = "relaxed-simd")]
+    atelier_kernels::enable_relaxed_simd();
     link::serve(session::Session::default());
 }

@@ -20,6 +20,7 @@ pub trait Adaptable {
 }
 
 /// Whether an adapter sits on a layer of `module`.
+#[cfg(feature = "autodiff")]
 pub(crate) fn is_adapted<M: Adaptable + Clone>(module: &M) -> bool {
     let mut found = false;
     // A copy shares all values; only looking at layers needs no change of them.

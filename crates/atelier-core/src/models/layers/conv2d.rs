@@ -116,6 +116,7 @@ impl Conv2d {
     }
 
     /// Whether terms are attached.
+    #[cfg(feature = "autodiff")]
     pub(super) fn is_adapted(&self) -> bool {
         !self.terms.is_empty()
     }

@@ -75,6 +75,7 @@ impl Linear {
     }
 
     /// Whether terms are attached.
+    #[cfg(feature = "autodiff")]
     pub(super) fn is_adapted(&self) -> bool {
         !self.terms.is_empty()
     }

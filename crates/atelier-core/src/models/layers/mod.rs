@@ -9,8 +9,10 @@ mod conv2d;
 mod linear;
 mod storage;
 
+#[cfg(feature = "autodiff")]
+pub(crate) use adaptable::is_adapted;
 pub use adaptable::{Adaptable, LayerMut};
-pub(crate) use adaptable::{adaptable, child, is_adapted};
+pub(crate) use adaptable::{adaptable, child};
 pub use conv2d::{Conv2d, Conv2dConfig, ConvTerm};
 pub use linear::{Linear, LinearConfig, LinearTerm};
 pub use storage::store_weights_as;
