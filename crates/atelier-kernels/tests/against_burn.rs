@@ -4,8 +4,8 @@
 #![recursion_limit = "256"]
 
 use atelier_kernels::{
-    AdamWState, AdamWStep, Conv2dOptions, adamw, conv2d, conv2d_biased_by_picture, geglu, group_norm,
-    layer_norm, moving_average,
+    AdamWState, AdamWStep, Conv2dOptions, adamw, attention, conv2d, conv2d_biased_by_picture, geglu,
+    group_norm, layer_norm, linear, moving_average,
 };
 use burn::module::Param;
 use burn::nn::{GroupNorm, GroupNormConfig, LayerNormConfig};
@@ -176,6 +176,78 @@ proptest! {
             let [ours, burns] = [&ours, &burns].map(|gradients| parameter.grad(gradients).unwrap());
             assert_close(name, &ours, &burns, magnitude);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn linear_layers_agree_with_burns(
+        batch in 1..6_usize,
+        length in 1..20_usize,
+        features in prop::array::uniform2(1..70_usize),
+        biased: bool,
+        contiguous: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let [inputs, outputs] = features;
+        let x = random([batch, inputs, length], &device);
+        let x = if contiguous { x.reshape([batch, length, inputs]) } else { x.swap_dims(1, 2) }.require_grad();
+        let weight = random([inputs, outputs], &device);
+        // As it lies in files of PyTorch.
+        let weight = if contiguous { weight } else { random([outputs, inputs], &device).swap_dims(0, 1) };
+        let weight = weight.require_grad();
+        let bias = biased.then(|| random([outputs], &device).require_grad());
+
+        let ours = linear(x.clone(), weight.clone(), bias.clone());
+        let burns = module::linear(x.clone(), weight.clone(), bias.clone());
+        assert_close("output", &ours.clone().inner(), &burns.clone().inner(), inputs as f64);
+        let factor = random(ours.dims(), &device);
+        let ours = (ours * factor.clone()).sum().backward();
+        let burns = (burns * factor).sum().backward();
+        assert_close("input", &x.grad(&ours).unwrap(), &x.grad(&burns).unwrap(), outputs as f64);
+        let rows = (batch * length) as f64;
+        assert_close("weight", &weight.grad(&ours).unwrap(), &weight.grad(&burns).unwrap(), rows);
+        if let Some(bias) = bias {
+            assert_close("bias", &bias.grad(&ours).unwrap(), &bias.grad(&burns).unwrap(), rows);
+        }
+    }
+
+    #[test]
+    fn attentions_agree_with_burns(
+        batch in 1..6_usize,
+        heads in 1..4_usize,
+        lengths in prop::array::uniform2(1..70_usize),
+        channels in 1..40_usize,
+        contiguous: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let [queries, keys] = lengths;
+        let rows = |length| {
+            let x = random([batch, length, heads, channels], &device);
+            let x = if contiguous { x.reshape([batch, heads, length, channels]) } else { x.swap_dims(1, 2) };
+            x.require_grad()
+        };
+        let (query, key, value) = (rows(queries), rows(keys), rows(keys));
+        let scale = (channels as f64).sqrt().recip();
+        let ours = attention(query.clone(), key.clone(), value.clone(), scale, None);
+        let scores = query.clone().matmul(key.clone().transpose()).mul_scalar(scale);
+        let burns = activation::softmax(scores, 3).matmul(value.clone());
+        assert_close("output", &ours.clone().inner(), &burns.clone().inner(), 2.0);
+        let factor = random(ours.dims(), &device);
+        let ours = (ours * factor.clone()).sum().backward();
+        let burns = (burns * factor).sum().backward();
+        let magnitude = (queries + channels) as f64;
+        for (name, input) in [("query", &query), ("key", &key), ("value", &value)] {
+            assert_close(name, &input.grad(&ours).unwrap(), &input.grad(&burns).unwrap(), magnitude);
+        }
+        // What has no gradients is computed by another way where there is a bias.
+        let [query, key, value] = [query, key, value].map(Tensor::inner);
+        let bias = random([1, heads, queries, keys], &Device::flex());
+        let ours = attention(query.clone(), key.clone(), value.clone(), scale, Some(bias.clone()));
+        let scores = query.matmul(key.transpose()).mul_scalar(scale) + bias;
+        assert_close("biased", &ours, &activation::softmax(scores, 3).matmul(value), 2.0);
     }
 }
 
