@@ -1,6 +1,6 @@
 // Starts the worker's module; the page starts this file as a module worker.
 
-// Whether the browser can fuse products and sums: the least module that does (`i8x16.relaxed_swizzle`, of the same extension).
+// Whether the browser has the extension "relaxed SIMD", which can fuse products and sums: this module needs it.
 const relaxedSimd = WebAssembly.validate(new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
 ]));

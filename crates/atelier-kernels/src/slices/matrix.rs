@@ -1,10 +1,10 @@
 //! Products of matrices.
 
-use super::products::{Columns, PANEL, Packed, Products, Rows as TileRows, many_rows, rows_of_tiles};
+use super::products::{Columns, PANEL, Packed, Products, TileOperation, dispatch_tiles, many_rows};
 use super::scratch::Scratch;
-use super::simd::{self, apart, load, store};
+use super::simd::{apart, load, store};
 use super::threads;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use std::ops::Range;
 
 /// Products at once, so that a panel of the second factor stays in the first cache.
@@ -93,7 +93,7 @@ pub fn product(
             }
         }
     }
-    threads::for_each(tasks, simd::dispatch);
+    threads::for_each(tasks, dispatch_tiles);
 }
 
 /// Rows and columns of one task.
@@ -127,20 +127,7 @@ struct Task<'a, 'b> {
     result: Vec<&'b mut [f32]>,
 }
 
-impl WithSimd for Task<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_of_tiles::<S>() {
-            TileRows::Half => self.run::<S, 3, 2>(simd),
-            TileRows::Plain => self.run::<S, 6, 4>(simd),
-            TileRows::Double => self.run::<S, 12, 8>(simd),
-        }
-    }
-}
-
-impl Task<'_, '_> {
+impl TileOperation for Task<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const MANY: usize, const FEW: usize>(mut self, simd: S) {
         let panel = PANEL * S::F32_LANES;
@@ -189,7 +176,9 @@ impl Task<'_, '_> {
             }
         }
     }
+}
 
+impl Task<'_, '_> {
     /// The products of some rows with one panel.
     #[inline(always)]
     fn panel<S: Simd, const MANY: usize, const FEW: usize>(

@@ -1,19 +1,40 @@
 //! Products of matrices in registers.
 
-use super::simd::Operation;
-use pulp::Simd;
+use super::simd::{Operation, dispatch};
+use pulp::{Simd, WithSimd};
 
 /// Vectors of a tile: with 6 rows of weights, 12 sums in 16 registers.
 pub const PANEL: usize = 2;
 
-/// How many rows the tiles have: many, or two thirds of it.
-pub enum Rows {
-    /// 3 or 2.
-    Half,
-    /// 6 or 4.
-    Plain,
-    /// 12 or 8.
-    Double,
+/// Work in tiles of many rows, or of two thirds of it.
+pub trait TileOperation {
+    /// Does it; to be inlined.
+    fn run<S: Simd, const MANY: usize, const FEW: usize>(self, simd: S);
+}
+
+/// Runs `operation` with the widest vectors that this processor has, in tiles that its registers allow.
+pub fn dispatch_tiles<O: TileOperation>(operation: O) {
+    dispatch(Tiles(operation));
+}
+
+struct Tiles<O>(O);
+
+impl<O: TileOperation> WithSimd for Tiles<O> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // In tests, the length of the vectors stands for the instruction set that has them.
+        let tested = |lanes| cfg!(test) && S::F32_LANES == lanes;
+        if (cfg!(target_arch = "wasm32") && !is_fused::<S>()) || tested(4) {
+            // Half of the registers go into products that are not fused with the sums.
+            self.0.run::<S, 3, 2>(simd);
+        } else if S::REGISTER_COUNT >= 32 || tested(16) {
+            self.0.run::<S, 12, 8>(simd);
+        } else {
+            self.0.run::<S, 6, 4>(simd);
+        }
+    }
 }
 
 /// Whether products in WebAssembly are fused with the sums.
@@ -23,21 +44,6 @@ fn is_fused<S: Simd>() -> bool {
     return core::any::TypeId::of::<S>() == core::any::TypeId::of::<pulp::wasm::RelaxedSimd>();
     #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
     false
-}
-
-/// What the registers of this instruction set allow.
-#[inline(always)]
-pub fn rows_of_tiles<S: Simd>() -> Rows {
-    // In tests, the length of the vectors stands for the instruction set that has them.
-    let tested = |lanes| cfg!(test) && S::F32_LANES == lanes;
-    if (cfg!(target_arch = "wasm32") && !is_fused::<S>()) || tested(4) {
-        // Half of the registers go into products that are not fused with the sums.
-        Rows::Half
-    } else if S::REGISTER_COUNT >= 32 || tested(16) {
-        Rows::Double
-    } else {
-        Rows::Plain
-    }
 }
 
 /// How many of `count` rows are in tiles of many rows, so that few rows are left over or a multiple of few.

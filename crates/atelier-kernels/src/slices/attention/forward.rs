@@ -1,13 +1,13 @@
 //! The output of an attention.
 
 use super::super::math::exp;
-use super::super::products::{Rows as TileRows, rows_of_tiles};
+use super::super::products::{TileOperation, dispatch_tiles};
 use super::super::scratch::Scratch;
-use super::super::simd::{self, load, store, sum};
+use super::super::simd::{load, store, sum};
 use super::super::threads;
 use super::blocks::{KEYS, Panels, QUERIES, multiply, panel};
 use super::{AttentionShape, Rows};
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
 /// `softmax(scale query keyᵀ) value` of every head, in `output` `[batch, queries, heads, value_channels]`; and in
 /// `logarithms` `[batch, heads, queries]` the logarithm of the sum of the exponentials of every query's scores, which the
@@ -52,7 +52,7 @@ pub fn attention(
             }
         }
     }
-    threads::for_each(tasks, simd::dispatch);
+    threads::for_each(tasks, dispatch_tiles);
 }
 
 /// Queries of one task: several tasks for each thread where there are queries enough.
@@ -77,20 +77,7 @@ struct Task<'a, 'b> {
     logarithms: &'b mut [f32],
 }
 
-impl WithSimd for Task<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_of_tiles::<S>() {
-            TileRows::Half => self.run::<S, 3, 2>(simd),
-            TileRows::Plain => self.run::<S, 6, 4>(simd),
-            TileRows::Double => self.run::<S, 12, 8>(simd),
-        }
-    }
-}
-
-impl Task<'_, '_> {
+impl TileOperation for Task<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const MANY: usize, const FEW: usize>(self, simd: S) {
         let Self { shape, rows: [query, key, value], place: [sequence, head], first, .. } = self;

@@ -1,13 +1,13 @@
 //! The gradients of an attention, with the scores computed once more.
 
-use super::super::products::{Rows as TileRows, rows_of_tiles};
+use super::super::products::{TileOperation, dispatch_tiles};
 use super::super::scratch::Scratch;
-use super::super::simd::{self, load, store};
+use super::super::simd::{load, store};
 use super::super::threads;
 use super::blocks::{KEYS, Lines, Panels, QUERIES, multiply, panel};
 use super::forward::exponentials;
 use super::{AttentionShape, Head, Rows};
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
 /// What the forward pass had and gave, and what came back.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub fn attention_gradients(shape: &AttentionShape, given: AttentionGradients<'_>
             }
         }
     }
-    threads::for_each(tasks, simd::dispatch);
+    threads::for_each(tasks, dispatch_tiles);
 }
 
 /// One head.
@@ -57,20 +57,7 @@ struct Task<'a, 'b> {
     results: [Vec<&'b mut [f32]>; 3],
 }
 
-impl WithSimd for Task<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_of_tiles::<S>() {
-            TileRows::Half => self.run::<S, 3, 2>(simd),
-            TileRows::Plain => self.run::<S, 6, 4>(simd),
-            TileRows::Double => self.run::<S, 12, 8>(simd),
-        }
-    }
-}
-
-impl Task<'_, '_> {
+impl TileOperation for Task<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const MANY: usize, const FEW: usize>(self, simd: S) {
         let AttentionShape { heads, queries, keys, channels, value_channels, scale, .. } = *self.shape;

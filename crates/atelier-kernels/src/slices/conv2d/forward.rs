@@ -1,14 +1,14 @@
 //! The convolution as a product of matrices, weights by pixels, whose second factor exists only in parts that fit into
 //! the fast caches ("implicit GEMM"; Chetlur et al., arXiv 1410.0759).
 
-use super::super::products::{Columns, PANEL, Packed, Products, Rows, many_rows, rows_of_tiles};
+use super::super::products::{Columns, PANEL, Packed, Products, TileOperation, dispatch_tiles, many_rows};
 use super::super::scratch::Scratch;
-use super::super::simd::{self, apart, load, store};
+use super::super::simd::{apart, load, store};
 use super::super::threads;
 use super::geometry::{Geometry, Vector, parts, vectors};
 use super::regions::{Region, regions};
 use super::winograd::Winograd;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
 /// Products at once, so that a panel stays in the first cache.
 const DEPTH: usize = 320;
@@ -60,7 +60,7 @@ impl Forward<'_> {
         let each = self.split(batch, out_channels);
         let regions = regions(output, batch, out_channels, self.geometry.out, each);
         let tasks = regions.into_iter().map(|region| Task { forward: self, region });
-        threads::for_each(tasks.collect(), simd::dispatch);
+        threads::for_each(tasks.collect(), dispatch_tiles);
     }
 
     /// How many pictures, rows and output channels a task has: several tasks for each thread where there is work enough.
@@ -88,20 +88,7 @@ struct Task<'a, 'b> {
     region: Region<'b>,
 }
 
-impl WithSimd for Task<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_of_tiles::<S>() {
-            Rows::Half => self.run::<S, 3, 2>(simd),
-            Rows::Plain => self.run::<S, 6, 4>(simd),
-            Rows::Double => self.run::<S, 12, 8>(simd),
-        }
-    }
-}
-
-impl Task<'_, '_> {
+impl TileOperation for Task<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const MANY: usize, const FEW: usize>(mut self, simd: S) {
         let geometry = self.forward.geometry;
@@ -125,7 +112,9 @@ impl Task<'_, '_> {
             }
         }
     }
+}
 
+impl Task<'_, '_> {
     #[inline(always)]
     fn convolve<S: Simd, const MANY: usize, const FEW: usize>(
         &mut self,

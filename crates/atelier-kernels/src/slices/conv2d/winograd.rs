@@ -5,14 +5,14 @@
 //! 16 numbers, whose products are summed over the channels and transformed back. All factors of the transforms are 1 and
 //! 1/2, so that errors stay about three times those of the plain sums; larger tiles would save more and lose digits.
 
-use super::super::products::{PANEL, Packed, Products, Rows, many_rows, rows_of_tiles};
+use super::super::products::{PANEL, Packed, Products, TileOperation, dispatch_tiles, many_rows};
 use super::super::scratch::{LONGEST, Scratch};
-use super::super::simd::{self, apart};
+use super::super::simd::apart;
 use super::super::threads;
 use super::forward::{FRAME, Forward};
 use super::geometry::{Geometry, Vector, parts, vectors};
 use super::regions::{Region, regions};
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
 /// Numbers that stand for a tile, or for a kernel.
 const NUMBERS: usize = 16;
@@ -64,7 +64,7 @@ impl<'a> Winograd<'a> {
         let regions = regions(output, batch, self.out_channels, self.forward.geometry.out, each);
         let weights = &*weights;
         let tasks = regions.into_iter().map(|region| Task { winograd: self, weights, region });
-        threads::for_each(tasks.collect(), simd::dispatch);
+        threads::for_each(tasks.collect(), dispatch_tiles);
     }
 }
 
@@ -93,20 +93,7 @@ struct Task<'a, 'b> {
     region: Region<'b>,
 }
 
-impl WithSimd for Task<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_of_tiles::<S>() {
-            Rows::Half => self.run::<S, 3, 2>(simd),
-            Rows::Plain => self.run::<S, 6, 4>(simd),
-            Rows::Double => self.run::<S, 12, 8>(simd),
-        }
-    }
-}
-
-impl Task<'_, '_> {
+impl TileOperation for Task<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const MANY: usize, const FEW: usize>(mut self, simd: S) {
         let Winograd { forward, tiles, out_channels } = self.winograd;
@@ -151,7 +138,9 @@ impl Task<'_, '_> {
             }
         }
     }
+}
 
+impl Task<'_, '_> {
     /// `Aᵀ m A` of the tiles of a vector, of all output channels.
     #[inline(always)]
     fn transform_outputs<S: Simd>(
