@@ -26,8 +26,9 @@ impl<O: TileOperation> WithSimd for Tiles<O> {
     fn with_simd<S: Simd>(self, simd: S) {
         // In tests, the length of the vectors stands for the instruction set that has them.
         let tested = |lanes| cfg!(test) && S::F32_LANES == lanes;
-        if (cfg!(target_arch = "wasm32") && !is_fused::<S>()) || tested(4) {
-            // Half of the registers go into products that are not fused with the sums.
+        if cfg!(target_arch = "wasm32") || tested(4) {
+            // Half of the registers go into products that are not fused with the sums. Where they are, larger tiles are
+            // slower all the same: browsers keep some registers for themselves.
             self.0.run::<S, 3, 2>(simd);
         } else if S::REGISTER_COUNT >= 32 || tested(16) {
             self.0.run::<S, 12, 8>(simd);
@@ -35,15 +36,6 @@ impl<O: TileOperation> WithSimd for Tiles<O> {
             self.0.run::<S, 6, 4>(simd);
         }
     }
-}
-
-/// Whether products in WebAssembly are fused with the sums.
-#[inline(always)]
-fn is_fused<S: Simd>() -> bool {
-    #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-    return core::any::TypeId::of::<S>() == core::any::TypeId::of::<pulp::wasm::RelaxedSimd>();
-    #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-    false
 }
 
 /// How many of `count` rows are in tiles of many rows, so that few rows are left over or a multiple of few.
