@@ -8,14 +8,6 @@
 const version = "";
 const files = {};
 
-// Of the two modules of the worker, the one that `worker.js` starts in this browser.
-const relaxedSimd = WebAssembly.validate(new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
-]));
-for (const file of Object.keys(files)) {
-  if (file.startsWith(relaxedSimd ? "atelier-web-worker" : "relaxed-simd/")) delete files[file];
-}
-
 const scope = self.registration.scope;
 // Other folders of the same server may have an Atelier of their own.
 const prefix = `atelier-page ${scope} `;
@@ -25,10 +17,16 @@ const name = prefix + version;
 const address = (file) => new URL(file === "index.html" ? "./" : file, scope).href;
 const addresses = new Map(Object.keys(files).map((file) => [address(file), file]));
 
+// Of the worker's two modules, the one that `worker.js` starts in this browser is stored.
+const relaxedSimd = WebAssembly.validate(new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
+]));
+const isLoaded = (file) => !file.startsWith(relaxedSimd ? "atelier-web-worker" : "relaxed-simd/");
+
 async function store() {
   const cache = await caches.open(name);
   const request = ([file, integrity]) => new Request(address(file), { cache: "no-cache", integrity });
-  await cache.addAll(Object.entries(files).map(request));
+  await cache.addAll(Object.entries(files).filter(([file]) => isLoaded(file)).map(request));
 }
 
 async function deleteOthers() {

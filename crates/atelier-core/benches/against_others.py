@@ -1,9 +1,9 @@
-"""Times Atelier, PyTorch and ONNX Runtime on the small painter by turns, and prints a table of medians and of the medians
+"""Times Atelier, PyTorch and ONNX Runtime on the small painter in turn, and prints a table of medians and of the medians
 of ratios.
 
-Needs torch 2 and diffusers 0.42; with onnx, onnxscript and onnxruntime, ONNX Runtime takes part where nothing needs
-gradients. All use all cores, in f32. PyTorch runs twice, as it comes and with glibc told to keep its pages, and the faster
-of both counts.
+Needs torch 2 and diffusers 0.42; with onnx, onnxscript and onnxruntime, ONNX Runtime is included for rows without gradients.
+All use all processors, in f32. PyTorch runs twice, as it comes and with glibc told to keep its pages, and the faster of both
+counts. Atelier's rows with gradients include adding up those of two halves of the batch, as a training run does.
 
     python crates/atelier-core/benches/against_others.py
     python crates/atelier-core/benches/against_others.py --rows forward --rounds 9
@@ -55,6 +55,7 @@ class PyTorch:
         import torch
         from diffusers import AutoencoderTiny, UNet2DConditionModel
 
+        torch.set_num_threads(os.cpu_count())
         self.torch = torch
         self.unet = UNet2DConditionModel.from_pretrained(ROOT / "models/painter/unet")
         self.vae = AutoencoderTiny.from_pretrained(ROOT / "models/painter/vae")
@@ -120,7 +121,9 @@ class OnnxRuntime:
             torch = self.models.torch
             with torch.no_grad():
                 torch.onnx.export(self.models.module(work), inputs, path, dynamo=True, verbose=False)
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = os.cpu_count()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         names = [input.name for input in session.get_inputs()]
         # What the graph does not need is no input of it.
         feed = dict(zip(names, (tensor.numpy() for tensor in inputs)))

@@ -60,11 +60,11 @@ fn milliseconds(pipeline: &Pipeline, request: &Request) -> f64 {
     match work {
         Work::Forward => {
             let prompt = random([batch, 77, 128], &device).into();
-            forward(denoiser, latents(), &Tensor::full([batch], 500.0, &device), &prompt)
+            forward(denoiser, &latents(), &Tensor::full([batch], 500.0, &device), &prompt)
         }
         Work::Gradients => gradients(denoiser, batch, size, &device),
-        Work::Encode => coding(vae, pictures(), |model, x| model.encode(x, config)),
-        Work::Decode => coding(vae, latents(), |model, x| model.decode(x, config)),
+        Work::Encode => coding(vae, &pictures(), |model, x| model.encode(x, config)),
+        Work::Decode => coding(vae, &latents(), |model, x| model.decode(x, config)),
     }
 }
 
@@ -72,7 +72,7 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
-fn forward(model: &Denoiser, sample: Tensor<4>, timesteps: &Tensor<1>, prompt: &PromptEmbeddings) -> f64 {
+fn forward(model: &Denoiser, sample: &Tensor<4>, timesteps: &Tensor<1>, prompt: &PromptEmbeddings) -> f64 {
     median(|| {
         model.forward(sample.clone(), timesteps.clone(), prompt.clone()).into_data();
     })
@@ -96,7 +96,11 @@ fn gradients(model: &Denoiser, batch: usize, size: usize, device: &Device) -> f6
     })
 }
 
-fn coding(model: &Autoencoder, input: Tensor<4>, code: impl Fn(&Autoencoder, Tensor<4>) -> Tensor<4>) -> f64 {
+fn coding(
+    model: &Autoencoder,
+    input: &Tensor<4>,
+    code: impl Fn(&Autoencoder, Tensor<4>) -> Tensor<4>,
+) -> f64 {
     median(|| {
         code(model, input.clone()).into_data();
     })

@@ -9,11 +9,11 @@ use burn::tensor::{Tensor, activation, module, ops::AttentionModuleOptions};
 /// channels]`; `bias` broadcasts to `[batch, heads, queries, keys]`. Returns `[batch, heads, queries, value channels]`.
 ///
 /// Without a bias, on the processor, no scores are stored, forward or backward; with one, or elsewhere, gradients need the
-/// scores.
+/// scores. A score that is not a number may give any weight: only values that are none are sure to be seen in the result.
 ///
 /// # Panics
 ///
-/// If the shapes do not fit together.
+/// If the shapes do not fit together, or there are no keys.
 pub fn attention(
     query: Tensor<4>,
     key: Tensor<4>,

@@ -1,6 +1,10 @@
 //! Tensors of burn's processor backend as slices.
 
-use crate::slices::{attention, matrix::Matrix, scratch::give};
+use crate::slices::{
+    attention,
+    matrix::Matrix,
+    scratch::{SMALLEST, give},
+};
 use burn::backend::{DispatchTensorKind, flex::FlexTensor};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 use std::ops::Deref;
@@ -47,6 +51,7 @@ impl Drop for Values {
 fn recycle(tensor: FlexTensor) {
     if tensor.is_unique()
         && tensor.dtype() == DType::F32
+        && tensor.layout().num_elements() >= SMALLEST
         && is_whole(&tensor)
         && let Ok(buffer) = tensor.into_data().try_into_vec()
     {
@@ -97,7 +102,7 @@ impl Rows {
     }
 }
 
-/// A matrix, wherever its numbers lie.
+/// A matrix, wherever its numbers lie; rows or columns may be repeated.
 pub struct Grid(FlexTensor);
 
 impl Grid {

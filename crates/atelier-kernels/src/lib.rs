@@ -29,14 +29,14 @@ pub use geglu::geglu;
 pub use group_norm::group_norm;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
-pub use slices::threads::side_by_side;
+pub use slices::threads::{on_all_threads, on_one_thread, side_by_side};
 
-/// In how many parts a batch of `x`'s kind should be divided, which are computed [`side_by_side`]: none where a device does
-/// all at once, or where gradients are needed.
+/// How many parts to divide a batch like `x` into, for [`side_by_side`]: `None` if a device computes all of it at once, if
+/// gradients are needed, or if threads of the pool share the work already.
 pub fn parts_of_a_batch<const D: usize>(x: &burn::tensor::Tensor<D>) -> Option<usize> {
     #[cfg(feature = "flex")]
-    if flex::has_kernels(x) && !x.is_autodiff() {
-        return Some(slices::threads::count());
+    if flex::has_kernels(x) && !x.is_autodiff() && !slices::threads::is_in_pool() {
+        return Some(slices::threads::count().min(x.dims()[0]));
     }
     let _ = x;
     None

@@ -257,12 +257,7 @@ fn encode_all<'a>(
         let rows = latents.chunks(latents.len() / batch.len()).map(<[f32]>::to_vec);
         Ok(batch.iter().copied().zip(rows).collect())
     };
-    // Several batches at once keep all cores of the CPU backend busy; a GPU takes them one by one.
-    let encoded: Result<Vec<_>, TrainError> = if *device == Device::flex() {
-        batches.par_iter().map(encode).collect()
-    } else {
-        batches.iter().map(encode).collect()
-    };
+    let encoded: Result<Vec<_>, TrainError> = batches.iter().map(encode).collect();
     Ok(encoded?.into_iter().flatten().collect())
 }
 

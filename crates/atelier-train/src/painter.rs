@@ -11,6 +11,7 @@ use atelier_core::{
     schedulers::{SchedulerConfig, SchedulerKind},
 };
 use atelier_criteria::prompt::Prompt;
+use atelier_kernels::on_one_thread;
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use std::{
@@ -104,6 +105,8 @@ pub fn paint(
     let workers = if device == Device::flex() { rayon::current_num_threads() } else { 1 };
     let size = options.batch.min(requests.len().div_ceil(workers)).max(1);
     let batches: Vec<&[(String, u64)]> = requests.chunks(size).collect();
+    // Whether every processor has a batch of its own.
+    let fully = batches.len() >= workers;
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
@@ -130,7 +133,7 @@ pub fn paint(
         let threads: Vec<_> = (0..workers.min(batches.len()))
             .map(|_| {
                 let sender = sender.clone();
-                scope.spawn(move || work(sender))
+                scope.spawn(move || if fully { on_one_thread(|| work(sender)) } else { work(sender) })
             })
             .collect();
         drop(sender);

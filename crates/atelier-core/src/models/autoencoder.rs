@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig};
 use super::autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig};
-use super::batch_parts::in_parts;
+use super::batch_parts::divided;
 use super::{ConfigError, ModelConfig, ModelError};
 use crate::json;
 
@@ -180,9 +180,7 @@ impl Autoencoder {
     /// Pictures `[batch, 3, height, width]` in [-1, 1] to latents as the denoiser sees them, shifted and scaled. Where
     /// the encoder gives a distribution, its mean.
     pub fn encode(&self, pictures: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
-        in_parts(&pictures, |rows| {
-            self.encode_part(pictures.clone().narrow(0, rows.start, rows.len()), config)
-        })
+        divided(pictures, (), |(), _| (), |pictures, ()| self.encode_part(pictures, config))
     }
 
     fn encode_part(&self, pictures: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
@@ -198,7 +196,7 @@ impl Autoencoder {
 
     /// Latents as the denoiser sees them to pictures `[batch, 3, height, width]` in [-1, 1].
     pub fn decode(&self, latents: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {
-        in_parts(&latents, |rows| self.decode_part(latents.clone().narrow(0, rows.start, rows.len()), config))
+        divided(latents, (), |(), _| (), |latents, ()| self.decode_part(latents, config))
     }
 
     fn decode_part(&self, latents: Tensor<4>, config: &AutoencoderConfig) -> Tensor<4> {

@@ -2,9 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use core::ops::Range;
 
 use super::autoencoder::class_name;
-use super::batch_parts::in_parts;
+use super::batch_parts::divided;
 #[cfg(feature = "autodiff")]
 use super::gradient_checkpointing::{CheckpointedPass, DenoiserInput};
 use super::layers::{Adaptable, LayerMut};
@@ -175,10 +176,11 @@ impl Denoiser {
         prompt: impl Into<PromptEmbeddings>,
     ) -> Tensor<4> {
         let prompt = prompt.into();
-        in_parts(&sample, |rows| {
-            let (first, count) = (rows.start, rows.len());
-            let timesteps = timesteps.clone().narrow(0, first, count);
-            self.forward_part(sample.clone().narrow(0, first, count), timesteps, prompt.rows_of(rows))
+        let rows_of = |(timesteps, prompt): &(Tensor<1>, PromptEmbeddings), rows: Range<usize>| {
+            (timesteps.clone().narrow(0, rows.start, rows.len()), prompt.rows_of(rows))
+        };
+        divided(sample, (timesteps, prompt), rows_of, |sample, (timesteps, prompt)| {
+            self.forward_part(sample, timesteps, prompt)
         })
     }
 
@@ -212,8 +214,9 @@ impl Denoiser {
         }
     }
 
-    /// The predictions of `self`, an adapter on `base`, with gradients, and of `base`, without. What comes before the first
-    /// adapted layer is the same for both and computed once. `input` is without gradients, as `base` is.
+    /// The predictions of `self`, `base` with an adapter on it, with gradients, and of `base`, without. What comes before the
+    /// first adapted layer is the same for both and computed once, with the weights of `base`: whatever else is trained gets no
+    /// gradients. `input` is without gradients, as `base` is.
     ///
     /// # Panics
     /// As [`Self::forward`].

@@ -445,7 +445,7 @@ impl Adaptable for AddEmbedding {
     }
 }
 
-/// What the layers and segments at the beginning of a UNet made of an input.
+/// What the layers and segments at the beginning of a UNet computed from an input.
 #[derive(Debug, Clone)]
 pub(super) struct Beginning {
     /// The embedding, as [`UNet2DConditionModel::activated_temb`] gives it.
@@ -529,7 +529,7 @@ impl UNet2DConditionModel {
         self.finish(self.begin(sample, timesteps, &prompt, 0), &prompt.prompt_embeds)
     }
 
-    /// What stands before and after the first `segments` of [`Self::segments`].
+    /// The state of a pass after the first `segments` of [`Self::segments`].
     pub(super) fn begin(
         &self,
         sample: Tensor<4>,
@@ -550,8 +550,8 @@ impl UNet2DConditionModel {
         self.tail(rest.fold(beginning, |pass, segment| pass.step(segment, context)).x)
     }
 
-    /// In how many of the first segments this model computes what it would compute without its adapter; none if not even the
-    /// embeddings are the same.
+    /// In how many of the first segments this model computes what it would compute without its adapter; `None` if the first
+    /// convolution or the embeddings are adapted.
     #[cfg(feature = "autodiff")]
     pub(super) fn unadapted_segments(&self) -> Option<usize> {
         let adapted = is_adapted(&self.conv_in)

@@ -30,13 +30,13 @@ impl AttentionBackend for Flex {
         value: FloatTensor<Self>,
         scale: f64,
     ) -> FloatTensor<Self> {
-        forward([query, key, value].map(Rows::new), scale).0
+        forward(&[query, key, value].map(Rows::new), scale).0
     }
 }
 
 /// The output, and the logarithms of the sums.
-fn forward(inputs: [Rows; 3], scale: f64) -> (FloatTensor<Flex>, Vec<f32>) {
-    let shape = shape(&inputs, scale);
+fn forward(inputs: &[Rows; 3], scale: f64) -> (FloatTensor<Flex>, Vec<f32>) {
+    let shape = shape(inputs, scale);
     let AttentionShape { batch, heads, queries, value_channels, .. } = shape;
     let mut output = take(batch * queries * heads * value_channels);
     let mut logarithms = take(batch * heads * queries);
@@ -75,12 +75,12 @@ mod gradients {
                 OpsKind::Tracked(mut operation) => {
                     let inputs = [&query, &key, &value].map(|input| operation.checkpoint(input));
                     let rows = [query, key, value].map(|input| Rows::new(input.into_primitive()));
-                    let (output, logarithms) = forward(rows, scale);
+                    let (output, logarithms) = forward(&rows, scale);
                     operation.finish(State { inputs, output: output.clone(), logarithms, scale }, output)
                 }
                 OpsKind::UnTracked(operation) => {
                     let rows = [query, key, value].map(|input| Rows::new(input.into_primitive()));
-                    operation.finish(forward(rows, scale).0)
+                    operation.finish(forward(&rows, scale).0)
                 }
             }
         }

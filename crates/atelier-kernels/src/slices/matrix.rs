@@ -287,10 +287,14 @@ fn pack(matrix: Matrix<'_>, rows: &Range<usize>, columns: &Range<usize>, panel: 
 fn gather(matrix: Matrix<'_>, first: usize, count: usize, columns: &Range<usize>, lines: &mut [f32]) {
     let length = columns.len();
     for (index, column) in columns.clone().enumerate() {
-        let numbers =
-            matrix.numbers[first * matrix.row + column * matrix.column..].iter().step_by(matrix.row.max(1));
-        for (place, number) in lines[index..].iter_mut().step_by(length).zip(numbers).take(count) {
-            *place = *number;
+        let start = first * matrix.row + column * matrix.column;
+        let places = lines[index..].iter_mut().step_by(length).take(count);
+        if matrix.row == 0 {
+            // All rows are the same.
+            places.for_each(|place| *place = matrix.numbers[start]);
+        } else {
+            let numbers = matrix.numbers[start..].iter().step_by(matrix.row);
+            places.zip(numbers).for_each(|(place, number)| *place = *number);
         }
     }
 }
@@ -335,6 +339,15 @@ mod tests {
             check(&ProductShape { rows, depth, columns }, [false, false, true]);
             check(&ProductShape { rows, depth, columns }, [true, true, false]);
         }
+    }
+
+    #[test]
+    fn rows_may_be_repeated() {
+        let first = Matrix { numbers: &[1.0, 2.0, 3.0, 4.0], row: 0, column: 2 };
+        let shape = ProductShape { rows: 2, depth: 2, columns: 1 };
+        let mut result = [f32::NAN; 2];
+        product(&shape, first, Matrix::rows(&[1.0, 10.0], 1), None, &mut result);
+        assert_eq!(result, [31.0, 31.0]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub const LONGEST: usize = 16;
 
 /// Fewer numbers are as quickly had from the allocator.
-const SMALLEST: usize = 1 << 12;
+pub const SMALLEST: usize = 1 << 12;
 /// How many numbers are kept at the most: 64 MiB.
 const KEPT: usize = 1 << 24;
 
@@ -23,7 +23,7 @@ fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `len` numbers of any value.
+/// `len` numbers of any value, in a buffer that may be a quarter larger.
 pub fn take(len: usize) -> Vec<f32> {
     let found = if len < SMALLEST { None } else { free().best_fit(len) };
     let mut buffer = found.unwrap_or_default();

@@ -3,7 +3,7 @@
 //!
 //! The output is divided into tiles of 2x2 pixels. The 4x4 pixels that a tile reads and the kernel are each transformed to
 //! 16 numbers, whose products are summed over the channels and transformed back. All factors of the transforms are 1 and
-//! 1/2, so that errors stay about three times those of the plain sums; larger tiles would save more and lose digits.
+//! 1/2, so that errors stay about three times those of plain sums; larger tiles would save more and lose digits.
 
 use super::super::products::{PANEL, Packed, Products, TileOperation, dispatch_tiles, many_rows};
 use super::super::scratch::{LONGEST, Scratch};
