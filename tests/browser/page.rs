@@ -38,14 +38,15 @@ impl Page {
         Self::open_from(Server::start(&dist()), web_gpu)
     }
 
-    /// As [`Self::open`], in a browser that does not know WebAssembly's relaxed vectors, as far as the worker can see.
+    /// As [`Self::open`], in a browser that does not know WebAssembly's relaxed vectors, as far as the workers can see.
     pub fn open_without_relaxed_vectors() -> Self {
         let server = Server::start(&dist());
-        let script = fs::read_to_string(dist().join("worker.js")).expect("the worker's first script");
-        let question = "WebAssembly.validate(";
-        assert!(script.contains(question), "worker.js asks another way: {script}");
-        let answered = script.replace(question, "!(");
-        server.break_file("worker.js", Fault::Replaced(answered.into_bytes()));
+        for name in ["worker.js", "service-worker.js"] {
+            let script = fs::read_to_string(dist().join(name)).expect("a script of the page");
+            let question = "WebAssembly.validate(";
+            assert!(script.contains(question), "{name} asks another way: {script}");
+            server.break_file(name, Fault::Replaced(script.replace(question, "!(").into_bytes()));
+        }
         Self::open_from(server, WebGpu::None)
     }
 

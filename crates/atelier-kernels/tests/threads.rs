@@ -73,6 +73,33 @@ fn convolutions() {
 }
 
 #[test]
+fn a_picture_does_not_depend_on_the_others_of_its_batch() {
+    for (channels, size, kernel, stride) in
+        [(32, 32, 3, 1), (40, 16, 3, 1), (64, 8, 3, 1), (24, 9, 3, 2), (33, 12, 1, 1)]
+    {
+        let shape = |batch| Conv2dShape {
+            batch,
+            in_channels: channels,
+            out_channels: channels,
+            size: [size; 2],
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [(kernel / 2, kernel / 2); 2],
+        };
+        let pixels: usize = shape(1).out().expect("it fits").iter().product();
+        let weight = numbers(2, channels * channels * kernel * kernel);
+        let input = numbers(1, 16 * channels * size * size);
+        let output = |batch: usize| {
+            let mut output = vec![f32::NAN; batch * channels * pixels];
+            conv2d(&shape(batch), &input[..batch * channels * size * size], &weight, None, &mut output);
+            output
+        };
+        let (whole, one) = (output(16), output(1));
+        assert!(whole[..one.len()] == one[..], "{channels} channels, {size} pixels");
+    }
+}
+
+#[test]
 fn norms_and_gates() {
     let shape = GroupNormShape { batch: 3, channels: 40, groups: 8, pixels: 900, epsilon: 1e-5, silu: true };
     let (x, gradient) = (numbers(1, 3 * 40 * 900), numbers(2, 3 * 40 * 900));

@@ -53,7 +53,7 @@ impl Forward<'_> {
             return;
         }
         let batch = output.len() / (out_channels * pixels);
-        if let Some(winograd) = Winograd::new(self, batch, out_channels) {
+        if let Some(winograd) = Winograd::new(self, out_channels) {
             winograd.run(batch, output);
             return;
         }

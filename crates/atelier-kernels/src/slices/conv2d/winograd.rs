@@ -18,8 +18,9 @@ use pulp::Simd;
 const NUMBERS: usize = 16;
 /// Channels of a side from which on the transforms are worth it.
 const CHANNELS: usize = 16;
-/// Tiles for which the transform of the weights is worth it.
-const TILES: usize = 256;
+/// Tiles of a picture for which the transform of the weights is worth it. Of one picture, as the result for it must not depend
+/// on the others of its batch.
+const TILES: usize = 64;
 /// Transformed weights that are kept meanwhile, at most.
 const WEIGHTS: usize = 16 << 20;
 
@@ -33,13 +34,13 @@ pub struct Winograd<'a> {
 
 impl<'a> Winograd<'a> {
     /// If the convolution is of 3x3, without strides, and large enough to gain.
-    pub fn new(forward: &'a Forward<'a>, batch: usize, out_channels: usize) -> Option<Self> {
+    pub fn new(forward: &'a Forward<'a>, out_channels: usize) -> Option<Self> {
         let geometry = forward.geometry;
         let out = geometry.out.map(|places| places.div_ceil(2));
         let fits = geometry.kernel == [3, 3] && geometry.stride == [1, 1] && geometry.spread == [1, 1];
         let gains = geometry.channels >= CHANNELS
             && out_channels >= CHANNELS
-            && batch * out[0] * out[1] >= TILES
+            && out[0] * out[1] >= TILES
             && NUMBERS * geometry.channels * out_channels <= WEIGHTS;
         let tiles = Geometry { kernel: [4, 4], stride: [2, 2], out, ..geometry.clone() };
         (fits && gains).then_some(Self { forward, tiles, out_channels })
