@@ -11,6 +11,26 @@ pub const QUERIES: usize = 48;
 /// Keys at once, so that the scores stay in the second cache; a multiple of every panel.
 pub const KEYS: usize = 256;
 
+/// `count` rows of `head` from `first` on.
+#[inline(always)]
+pub fn block(head: Head<'_>, first: usize, count: usize) -> [&[f32]; QUERIES] {
+    let mut rows: [&[f32]; QUERIES] = [&[]; QUERIES];
+    for (i, row) in rows.iter_mut().enumerate().take(count) {
+        *row = head.row(first + i);
+    }
+    rows
+}
+
+/// The first `count` numbers of lines of `KEYS`.
+#[inline(always)]
+pub fn beginnings(numbers: &[f32], count: usize) -> [&[f32]; QUERIES] {
+    let mut rows: [&[f32]; QUERIES] = [&[]; QUERIES];
+    for (row, line) in rows.iter_mut().zip(numbers.chunks_exact(KEYS)) {
+        *row = &line[..count];
+    }
+    rows
+}
+
 /// Columns of a panel.
 pub const fn panel<S: Simd>() -> usize {
     PANEL * S::F32_LANES

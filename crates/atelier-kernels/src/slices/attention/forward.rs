@@ -5,7 +5,7 @@ use super::super::products::{TileOperation, dispatch_tiles};
 use super::super::scratch::Scratch;
 use super::super::simd::{load, store, sum};
 use super::super::threads;
-use super::blocks::{KEYS, Panels, QUERIES, multiply, panel};
+use super::blocks::{KEYS, Panels, QUERIES, beginnings, block, multiply, panel};
 use super::{AttentionShape, Rows};
 use pulp::Simd;
 
@@ -80,7 +80,8 @@ struct Task<'a, 'b> {
 impl TileOperation for Task<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const MANY: usize, const FEW: usize>(self, simd: S) {
-        let Self { shape, rows: [query, key, value], place: [sequence, head], first, .. } = self;
+        let Self { shape, rows: [query, key, value], place: [sequence, head], first, output, logarithms } =
+            self;
         let AttentionShape { keys, channels, value_channels, scale, .. } = *shape;
         let query = query.head(sequence, head, channels);
         let key_panels = Panels::of_rows::<S>(key.head(sequence, head, channels), keys, scale);
@@ -88,15 +89,10 @@ impl TileOperation for Task<'_, '_> {
         let width = value_channels.next_multiple_of(panel::<S>());
         let mut scores = Scratch::new(QUERIES * KEYS);
         let mut sums = Scratch::new(QUERIES * width);
-        let outputs = { self.output }.into_iter();
-        let mut outputs = outputs.zip(self.logarithms);
-        for block in (0..outputs.len()).step_by(QUERIES) {
+        let mut outputs = output.into_iter().zip(logarithms);
+        for start in (0..outputs.len()).step_by(QUERIES) {
             let count = QUERIES.min(outputs.len());
-            let mut queries: [&[f32]; QUERIES] = [&[]; QUERIES];
-            for (i, row) in queries.iter_mut().enumerate().take(count) {
-                *row = query.row(first + block + i);
-            }
-            let queries = &queries[..count];
+            let queries = &block(query, first + start, count)[..count];
             let mut found = [Softmax { largest: f32::NEG_INFINITY, total: 0.0 }; QUERIES];
             sums[..count * width].fill(0.0);
             for start in (0..keys).step_by(KEYS) {
@@ -109,20 +105,10 @@ impl TileOperation for Task<'_, '_> {
                 for ((scores, sums), found) in lines.zip(&mut found).take(count) {
                     found.take_in(simd, &mut scores[..block_keys], sums);
                 }
-                let mut weights: [&[f32]; QUERIES] = [&[]; QUERIES];
-                for (row, scores) in weights.iter_mut().zip(scores.chunks_exact(KEYS)) {
-                    *row = &scores[..block_keys];
-                }
+                let weights = &beginnings(&scores, block_keys)[..count];
                 for column in (0..width).step_by(panel::<S>()) {
                     let columns = value_panels.get::<S>(column / panel::<S>(), start, block_keys);
-                    multiply::<S, MANY, FEW>(
-                        simd,
-                        &weights[..count],
-                        columns,
-                        &mut sums[column..],
-                        width,
-                        true,
-                    );
+                    multiply::<S, MANY, FEW>(simd, weights, columns, &mut sums[column..], width, true);
                 }
             }
             for (sums, found) in sums.chunks_exact(width).zip(&found).take(count) {

@@ -4,9 +4,9 @@ use super::super::products::{TileOperation, dispatch_tiles};
 use super::super::scratch::Scratch;
 use super::super::simd::{load, store};
 use super::super::threads;
-use super::blocks::{KEYS, Lines, Panels, QUERIES, multiply, panel};
+use super::blocks::{KEYS, Lines, Panels, QUERIES, beginnings, block, multiply, panel};
 use super::forward::exponentials;
-use super::{AttentionShape, Head, Rows};
+use super::{AttentionShape, Rows};
 use pulp::Simd;
 
 /// What the forward pass had and gave, and what came back.
@@ -117,7 +117,7 @@ impl TileOperation for Task<'_, '_> {
                         scale,
                     );
                 }
-                let rows = slope_rows(&slopes, block_keys);
+                let rows = beginnings(&slopes, block_keys);
                 for column in (0..width).step_by(panel) {
                     let columns = summed_keys.get::<S>(column / panel, start, block_keys);
                     let target = &mut query_sums[column..];
@@ -143,24 +143,6 @@ impl TileOperation for Task<'_, '_> {
         back(of_key, &key_sums, key_columns);
         back(of_value, &value_sums, key_columns);
     }
-}
-
-/// Some rows.
-fn block(head: Head<'_>, first: usize, count: usize) -> [&[f32]; QUERIES] {
-    let mut rows: [&[f32]; QUERIES] = [&[]; QUERIES];
-    for (i, row) in rows.iter_mut().enumerate().take(count) {
-        *row = head.row(first + i);
-    }
-    rows
-}
-
-/// The beginnings of lines.
-fn slope_rows(slopes: &[f32], count: usize) -> [&[f32]; QUERIES] {
-    let mut rows: [&[f32]; QUERIES] = [&[]; QUERIES];
-    for (row, slopes) in rows.iter_mut().zip(slopes.chunks_exact(KEYS)) {
-        *row = &slopes[..count];
-    }
-    rows
 }
 
 /// Rows as columns of `target`, whose lines are `QUERIES` long.
